@@ -1,0 +1,36 @@
+#pragma once
+// What Linux has and Swift's Glibc module doesn't show: variadic system calls, and declarations behind _GNU_SOURCE.
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <spawn.h>
+#include <sys/eventfd.h>
+
+// openat2(2) has no wrapper in the C library. Resolves `path` at `directory` under `resolve`'s restrictions.
+static inline int ducc_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
+    struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
+    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
+// pidfd_open(2): a descriptor that is readable once the process has ended.
+static inline int ducc_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+enum {
+    ducc_O_PATH = 010000000,
+    ducc_AT_EMPTY_PATH = 0x1000,
+    ducc_F_OFD_SETLK = 37,
+    ducc_RESOLVE_NO_MAGICLINKS = RESOLVE_NO_MAGICLINKS,
+    ducc_RESOLVE_NO_SYMLINKS = RESOLVE_NO_SYMLINKS,
+    ducc_RESOLVE_IN_ROOT = RESOLVE_IN_ROOT
+};
+
+extern const char *strerrordesc_np(int code);
+extern int syncfs(int descriptor);
+extern int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
+
+// A non-blocking, close-on-exec event counter.
+static inline int ducc_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }

@@ -1,0 +1,154 @@
+// Whole-file helpers: read with a limit, write completely, replace atomically, remove a tree without following links.
+
+import Glibc
+
+/// Operations on whole files and directories.
+public enum Files {
+    /// Writes all bytes, however often the kernel takes only a part.
+    ///
+    /// - Throws: `SystemError`; how much was written is then unknown.
+    public static func writeAll(
+        _ bytes: UnsafeRawBufferPointer, to descriptor: CInt, path: String
+    ) throws(SystemError) {
+        var done = 0
+        while done < bytes.count {
+            let count = retrying {
+                write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+            }
+            guard count >= 0 else { throw SystemError("write to", path) }
+            done += count
+        }
+    }
+
+    /// Reads a whole file.
+    ///
+    /// - Parameter limit: the most bytes to accept; a longer file is an error (`EFBIG`), not a big allocation.
+    /// - Throws: `SystemError`.
+    public static func read(
+        _ path: String, limit: Int = 64 << 20, at directory: CInt = AT_FDCWD
+    ) throws(SystemError) -> [UInt8] {
+        let file = try OwnedDescriptor(opening: path, O_RDONLY, at: directory)
+        return try readAll(from: file.raw, limit: limit, path: path)
+    }
+
+    /// Reads a descriptor to its end, `limit` bytes at the most.
+    ///
+    /// - Throws: `SystemError`, with `EFBIG` where there is more.
+    public static func readAll(from descriptor: CInt, limit: Int, path: String) throws(SystemError) -> [UInt8]
+    {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = chunk.withUnsafeMutableBytes { buffer in
+                retrying { Glibc.read(descriptor, buffer.baseAddress, buffer.count) }
+            }
+            guard count >= 0 else { throw SystemError("read", path) }
+            if count == 0 { return bytes }
+            bytes.append(contentsOf: chunk[..<count])
+            guard bytes.count <= limit else { throw SystemError("read", path, code: EFBIG) }
+        }
+    }
+
+    /// Replaces a file in one step: readers see the old content or the new, and after a crash one of the two.
+    ///
+    /// - Parameters:
+    ///   - mode: exact permission bits, whatever the umask.
+    ///   - sync: forces the content, and then the name, to disk.
+    /// - Throws: `SystemError`; the old file is then untouched.
+    public static func replace(
+        _ path: String, with bytes: [UInt8], mode: mode_t = 0o644, sync: Bool = true,
+        at directory: CInt = AT_FDCWD
+    ) throws(SystemError) {
+        let temporary = "\(path).\(RandomIdentifier.hex(8)).tmp"
+        do throws(SystemError) {
+            let file = try OwnedDescriptor(
+                opening: temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, at: directory)
+            guard fchmod(file.raw, mode) == 0 else { throw SystemError("set the mode of", temporary) }
+            var failure: SystemError?
+            bytes.withUnsafeBytes { buffer in
+                do throws(SystemError) {
+                    try writeAll(buffer, to: file.raw, path: temporary)
+                } catch { failure = error }
+            }
+            if let failure { throw failure }
+            if sync, fdatasync(file.raw) != 0 { throw SystemError("sync", temporary) }
+            guard renameat(directory, temporary, directory, path) == 0 else {
+                throw SystemError("rename \(temporary) to", path)
+            }
+        } catch {
+            unlinkat(directory, temporary, 0)
+            throw error
+        }
+        if sync { try syncDirectory(of: path, at: directory) }
+    }
+
+    /// Forces the directory that holds `path` to disk, so that the name itself survives a crash.
+    ///
+    /// - Throws: `SystemError`.
+    public static func syncDirectory(of path: String, at directory: CInt = AT_FDCWD) throws(SystemError) {
+        let parent = parentPath(of: path)
+        let descriptor = try OwnedDescriptor(opening: parent, O_RDONLY | O_DIRECTORY, at: directory)
+        // Some file systems (FUSE) cannot sync a directory and say so with EINVAL: nothing more can be done there.
+        guard fsync(descriptor.raw) == 0 || errno == EINVAL else { throw SystemError("sync", parent) }
+    }
+
+    /// The part of a path before its last `/`: "." where there is none, "/" for a name in the root.
+    public static func parentPath(of path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// The part of a path behind its last `/`.
+    public static func lastComponent(of path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
+        return String(path[path.utf8.index(after: slash)...])
+    }
+
+    /// Creates a directory and its missing parents, each with the exact mode, whatever the umask.
+    ///
+    /// - Throws: `SystemError`.
+    public static func makeDirectories(
+        _ path: String, mode: mode_t = 0o755, at directory: CInt = AT_FDCWD
+    ) throws(SystemError) {
+        if mkdirat(directory, path, mode) == 0 {
+            // A umask may have taken bits away.
+            guard fchmodat(directory, path, mode, 0) == 0 else { throw SystemError("set the mode of", path) }
+            return
+        }
+        switch errno {
+        case EEXIST:
+            guard isDirectory(path, at: directory) else {
+                throw SystemError("create directory", path, code: ENOTDIR)
+            }
+        case ENOENT:
+            let parent = parentPath(of: path)
+            guard parent != path, parent != "." else {
+                throw SystemError("create directory", path, code: ENOENT)
+            }
+            try makeDirectories(parent, mode: mode, at: directory)
+            try makeDirectories(path, mode: mode, at: directory)
+        default:
+            throw SystemError("create directory", path)
+        }
+    }
+
+    /// Whether a directory is there, symbolic links followed.
+    public static func isDirectory(_ path: String, at directory: CInt = AT_FDCWD) -> Bool {
+        var information = stat()
+        return fstatat(directory, path, &information, 0) == 0 && information.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// Whether anything is there, a dangling link included.
+    public static func exists(_ path: String, at directory: CInt = AT_FDCWD) -> Bool {
+        var information = stat()
+        return fstatat(directory, path, &information, AT_SYMLINK_NOFOLLOW) == 0
+    }
+
+    /// The target of a symbolic link, or nil where there is no link.
+    public static func linkTarget(_ path: String, at directory: CInt = AT_FDCWD) -> String? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlinkat(directory, path, &buffer, buffer.count)
+        guard count >= 0 else { return nil }
+        return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
