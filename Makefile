@@ -1,0 +1,59 @@
+# Every target installs what it needs first (.ci/packages says what) and works in a fresh clone.
+SHELL = /bin/sh
+SWIFT = swift
+PREFIX = /usr/local
+DESTDIR =
+
+RELEASE = .build/release
+PROGRAMS = cvmfs_ducc ducc-follow
+DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/ducc
+SHAREDIR = $(DESTDIR)$(PREFIX)/share/ducc
+
+.DEFAULT_GOAL = help
+.PHONY: help release demo test test-long bench install format lint clean
+
+help: ## this list
+	@echo "make TARGET, with TARGET one of:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 13
+
+release: ## the two programs, in .build/release
+	@.ci/packages build
+	$(SWIFT) build -c release --static-swift-stdlib
+
+demo: ## converts a real image and follows it; KEEP=1 and IMAGE=… work
+	@.ci/packages build demo
+	@$(MAKE) --no-print-directory release
+	@IMAGE='$(IMAGE)' KEEP='$(KEEP)' .ci/demo
+
+test: ## all tests
+	@.ci/packages build test
+	@$(MAKE) --no-print-directory release
+	DUCC_TEST_SCALE=ci $(SWIFT) test -c release --scratch-path .build-test
+
+test-long: ## all tests, with many more rounds of the random ones
+	@.ci/packages build test
+	@$(MAKE) --no-print-directory release
+	DUCC_TEST_SCALE=long $(SWIFT) test -c release --scratch-path .build-test
+
+bench: ## how fast, beside skopeo + umoci and plain C
+	@.ci/packages build bench
+	@$(MAKE) --no-print-directory release
+	@Tests/Benchmarks/run $(BENCH)
+
+install: release ## programs, consumers and documents, below PREFIX=/usr/local and DESTDIR=
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(SHAREDIR)' '$(DOCDIR)'
+	for program in $(PROGRAMS); do install -m 755 "$(RELEASE)/$$program" '$(DESTDIR)$(PREFIX)/bin/' || exit; done
+	cp -R consumers '$(SHAREDIR)/'
+	chmod -R u=rwX,go=rX '$(SHAREDIR)'
+	install -m 644 LICENSE README.md CHANGELOG.md '$(DOCDIR)'
+
+format: ## formats the Swift code
+	@.ci/packages build
+	$(SWIFT) format --in-place --parallel --recursive Sources Tests Package.swift
+
+lint: ## checks the form of Swift, shell and Python
+	@.ci/packages build lint
+	@.ci/lint
+
+clean: ## removes what was built
+	rm -rf .build .build-test
