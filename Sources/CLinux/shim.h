@@ -34,3 +34,7 @@ extern int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *acti
 
 // A non-blocking, close-on-exec event counter.
 static inline int ducc_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+// Sending to a socket without waiting and without SIGPIPE: an enum that Swift doesn't take for a number.
+#include <sys/socket.h>
+enum { ducc_MSG_DONTWAIT_NOSIGNAL = MSG_DONTWAIT | MSG_NOSIGNAL };
