@@ -9,6 +9,8 @@
 #include <linux/openat2.h>
 #include <spawn.h>
 #include <sys/eventfd.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
 
 // openat2(2) has no wrapper in the C library. Resolves `path` at `directory` under `resolve`'s restrictions.
 static inline int ducc_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
@@ -30,6 +32,8 @@ enum {
 
 extern const char *strerrordesc_np(int code);
 extern int syncfs(int descriptor);
+extern ssize_t copy_file_range(int input, int64_t *inputOffset, int output, int64_t *outputOffset, size_t count,
+                               unsigned int flags);
 extern int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
 
 // A non-blocking, close-on-exec event counter.
@@ -38,3 +42,6 @@ static inline int ducc_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBL
 // Sending to a socket without waiting and without SIGPIPE: an enum that Swift doesn't take for a number.
 #include <sys/socket.h>
 enum { ducc_MSG_DONTWAIT_NOSIGNAL = MSG_DONTWAIT | MSG_NOSIGNAL };
+
+// makedev(3) is a macro.
+static inline dev_t ducc_makedev(unsigned int major, unsigned int minor) { return makedev(major, minor); }

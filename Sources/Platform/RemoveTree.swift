@@ -10,17 +10,19 @@ extension Files {
     /// Directories that deny their owner access are opened up first. A directory deeper than 64 levels is moved to
     /// the top of the tree before it is emptied, so that open files stay few however deep it is.
     /// - Throws: `SystemError`.
-    public static func removeTree(_ path: String, at directory: CInt = AT_FDCWD) throws(SystemError) {
-        if unlinkat(directory, path, 0) == 0 || errno == ENOENT { return }
-        guard errno == EISDIR || errno == EPERM else { throw SystemError("remove", path) }
+    public static func removeTree(_ name: UnsafePointer<CChar>, at directory: CInt = AT_FDCWD) throws(SystemError) {
+        if unlinkat(directory, name, 0) == 0 || errno == ENOENT { return }
+        let code = errno
+        let path = String(cString: name)
+        guard code == EISDIR || code == EPERM else { throw SystemError("remove", path, code: code) }
         do throws(SystemError) {
-            let root = try openForRemoval(path, at: directory)
+            let root = try openForRemoval(name, at: directory)
             while try removeContents(of: root.raw, depth: 0, root: root.raw, path: path) {}
         } catch {
             if error.code == ENOENT { return }
             throw SystemError("remove", path, code: error.code)
         }
-        guard unlinkat(directory, path, AT_REMOVEDIR) == 0 || errno == ENOENT else {
+        guard unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno == ENOENT else {
             throw SystemError("remove directory", path)
         }
     }

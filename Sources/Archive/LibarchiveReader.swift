@@ -1,0 +1,91 @@
+// The one place that opens libarchive for reading: from a `ByteStream`, with the stream's own error handed through.
+
+import CArchive
+import Glibc
+import Platform
+
+/// A libarchive handle that reads from a stream. Every return code is looked at; a warning (`ARCHIVE_WARN`) is none of
+/// ours to hide, and is an error where it means lost content.
+final class LibarchiveHandle {
+    let archive: OpaquePointer
+    private let source: any ByteStream
+    private var failure: (any Error)?
+
+    /// What the handle shall understand.
+    enum Content {
+        /// tar in all its forms, uncompressed.
+        case tar
+        /// Compressed bytes of any kind, as one nameless entry.
+        case compressed
+    }
+
+    init(_ source: any ByteStream, _ content: Content) throws {
+        guard let archive = archive_read_new() else { throw ArchiveError("libarchive: out of memory") }
+        self.archive = archive
+        self.source = source
+        switch content {
+        case .tar:
+            archive_read_support_format_tar(archive)
+            archive_read_support_format_empty(archive)
+        case .compressed:
+            archive_read_support_format_raw(archive)
+            archive_read_support_filter_zstd(archive)
+            archive_read_support_filter_xz(archive)
+            archive_read_support_filter_bzip2(archive)
+            archive_read_support_filter_gzip(archive)
+        }
+        let code = archive_read_open(
+            archive, Unmanaged.passUnretained(self).toOpaque(), nil,
+            { _, context, buffer in
+                guard let context, let buffer else { return -1 }
+                let handle = Unmanaged<LibarchiveHandle>.fromOpaque(context).takeUnretainedValue()
+                do {
+                    let chunk = try handle.source.next()
+                    buffer.pointee = chunk.baseAddress
+                    return chunk.count
+                } catch {
+                    handle.failure = error
+                    return -1
+                }
+            }, nil)
+        guard code == ARCHIVE_OK else { throw error() }
+    }
+
+    deinit { archive_read_free(archive) }
+
+    /// The error of the last call: the stream's own where it was the stream that failed.
+    func error() -> any Error { failure ?? ArchiveError(archive: archive) }
+}
+
+/// Bytes decompressed by libarchive's filters: for what ISA-L doesn't know.
+package final class LibarchiveFilterStream: ByteStream {
+    private let handle: LibarchiveHandle
+    private var ended = false
+
+    /// A stream that decompresses `source`, by content.
+    ///
+    /// - Throws: the source's error, `ArchiveError`.
+    package init(_ source: any ByteStream) throws {
+        handle = try LibarchiveHandle(source, .compressed)
+        var entry: OpaquePointer?
+        let code = archive_read_next_header(handle.archive, &entry)
+        if code == ARCHIVE_EOF { ended = true } else if code != ARCHIVE_OK { throw handle.error() }
+    }
+
+    package func next() throws -> UnsafeRawBufferPointer {
+        var block: UnsafeRawPointer?
+        var size = 0
+        var offset: la_int64_t = 0
+        while !ended {
+            switch archive_read_data_block(handle.archive, &block, &size, &offset) {
+            case ARCHIVE_EOF: ended = true
+            case ARCHIVE_OK:
+                if size > 0 { return UnsafeRawBufferPointer(start: block, count: size) }
+            default:
+                ended = true
+                throw handle.error()
+            }
+        }
+        return UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+}

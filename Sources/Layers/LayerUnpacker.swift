@@ -1,0 +1,80 @@
+// Applying one layer: a single pass over the blob's bytes, from the network to the files.
+//
+//   blob ─▶ digest, size ─▶ inflate ─▶ diff id ─▶ tar ─▶ files beneath the root
+//
+// The result may be used only when `unpack` has returned: then the blob and the archive in it were what their digests
+// said, to the last byte. After an error the root is in no defined state and is thrown away by whoever made it.
+
+import Archive
+import Glibc
+import Images
+import Platform
+
+/// What stops an archive that would fill the disk or the memory.
+package struct LayerLimits: Sendable {
+    /// The most entries of one layer.
+    package var entries = 10_000_000
+    /// The most bytes of one layer's archive, and of its files with their holes.
+    package var bytes: Int64 = 1 << 40
+
+    package init() {}
+}
+
+/// What one layer came to.
+package struct UnpackedLayer: Sendable {
+    /// The digest of the archive.
+    package let diffIdentifier: Digest
+    /// The archive's length in bytes: what `size_bytes` of the layer's events tells.
+    package let size: Int64
+    /// How many entries the archive has.
+    package let entries: Int
+    /// What could not be kept.
+    package let lost: LostAttributes
+    /// Directories that no entry named: they take after the lower layers'.
+    let impliedDirectories: [[CChar]]
+    /// Hard links to files that this layer doesn't have: the lower layers may.
+    let pendingLinks: [PendingLink]
+}
+
+/// A hard link whose target wasn't in its own layer when its entry came.
+struct PendingLink: Sendable {
+    let name: EntryName
+    let target: EntryName
+}
+
+/// Unpacks layers.
+package enum LayerUnpacker {
+    /// Unpacks a layer beneath a directory.
+    ///
+    /// - Parameters:
+    ///   - blob: the layer's bytes, with their check.
+    ///   - root: an empty directory's descriptor.
+    ///   - diffIdentifier: the digest that the image's configuration gives for the archive; nil where it gives none.
+    ///   - created: the time of directories that no entry names.
+    /// - Throws: `LayerError`, `ArchiveError`, `SystemError`, `Interrupted`, or the stream's error.
+    package static func unpack(
+        _ blob: VerifiedStream, into root: CInt, diffIdentifier: Digest?, created: timespec,
+        limits: LayerLimits = LayerLimits()
+    ) throws -> UnpackedLayer {
+        let archive = try HashingStream(try Decompression.stream(blob), limit: limits.bytes)
+        let writer = LayerWriter(root: root, limits: limits)
+        do {
+            let reader = try TarReader(archive)
+            while let entry = try reader.next() {
+                try Interruption.check()
+                try writer.add(entry, from: reader)
+            }
+        } catch let error as ArchiveError {
+            // Bytes that aren't the ones the manifest names explain a damaged archive better than the damage does.
+            try blob.drain()
+            throw error
+        }
+        let found = try archive.finish()
+        try blob.drain()
+        guard let digest = Digest(sha256Hex: found), diffIdentifier == nil || diffIdentifier == digest else {
+            throw LayerError.mismatch(
+                "the layer unpacks to sha256:\(found), but the image's configuration says \(diffIdentifier?.description ?? "")")
+        }
+        return try writer.finish(diffIdentifier: digest, size: archive.count, created: created)
+    }
+}

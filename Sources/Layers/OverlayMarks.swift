@@ -1,0 +1,54 @@
+// How a layer says that a lower layer's name is gone, in the form that overlayfs reads: a character device 0:0 in its
+// place, and an attribute on a directory whose lower namesakes don't show (Linux, Documentation/filesystems/overlayfs).
+//
+// Where the file system has neither, the archive's own `.wh.` files stay: fuse-overlayfs reads them, and so does
+// `LayerTree`, which also makes the layers of the original DUCC readable.
+
+import CLinux
+import Glibc
+import Platform
+
+/// The marks this process can make.
+struct OverlayMarks: Sendable {
+    /// The attribute for an opaque directory: `trusted.` needs root; overlayfs mounted with `userxattr` reads `user.`.
+    let opaqueAttribute: String
+
+    /// All names under which an opaque directory may be marked.
+    static let opaqueAttributes = ["trusted.overlay.opaque", "user.overlay.opaque"]
+
+    /// The marks for the process as it is.
+    init(privileged: Bool = geteuid() == 0) {
+        opaqueAttribute = Self.opaqueAttributes[privileged ? 0 : 1]
+    }
+
+    /// Marks a directory as hiding everything that lower layers have in it.
+    ///
+    /// - Throws: `SystemError`.
+    func markOpaque(_ path: [CChar], at directory: CInt) throws(SystemError) {
+        let descriptor = try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory)
+        if fsetxattr(descriptor.raw, opaqueAttribute, "y", 1, 0) == 0 { return }
+        guard errno == ENOTSUP || errno == EPERM else {
+            throw SystemError("mark as opaque", String(decodingCString: path))
+        }
+        try makeEmptyFile(Self.cString(Whiteout.opaqueName), at: descriptor.raw)
+    }
+
+    /// Hides a lower layer's name.
+    ///
+    /// - Throws: `SystemError`.
+    func makeWhiteout(_ name: [UInt8], at parent: CInt) throws(SystemError) {
+        if mknodat(parent, Self.cString(name), S_IFCHR, 0) == 0 { return }
+        guard errno == EPERM || errno == EOPNOTSUPP || errno == EINVAL else {
+            throw SystemError("hide", String(decoding: name, as: UTF8.self))
+        }
+        try makeEmptyFile(Self.cString(Whiteout.prefix + name), at: parent)
+    }
+
+    private func makeEmptyFile(_ name: [CChar], at parent: CInt) throws(SystemError) {
+        let descriptor = openat(parent, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw SystemError("create", String(decodingCString: name)) }
+        close(descriptor)
+    }
+
+    static func cString(_ name: [UInt8]) -> [CChar] { name.map { CChar(bitPattern: $0) } + [0] }
+}
