@@ -35,6 +35,9 @@ extension ImageReference {
             guard text.dropFirst(transport.count).utf8.first.map(ReferenceGrammar.isDigit) != true else {
                 break
             }
+            if text.hasPrefix("docker://") {
+                throw ReferenceError(text, "docker:// is not supported; write https://\(text.dropFirst(9))")
+            }
             throw ReferenceError(
                 text,
                 "\(transport) is not supported; write https://REGISTRY/REPOSITORY:TAG, oci:PATH:REF "
@@ -54,7 +57,8 @@ extension ImageReference {
     private init(_ text: String, _ scheme: Scheme, name: Substring) throws(ReferenceError) {
         let name = name.utf8.last == UInt8(ascii: "/") ? name.dropLast() : name
         guard let slash = name.firstIndex(of: "/") else {
-            throw ReferenceError(text, Self.missingPart(in: name))
+            throw ReferenceError(
+                text, Self.missingPart(in: name, isURL: name.startIndex != text.startIndex))
         }
         let host = name[..<slash]
         if let problem = ReferenceGrammar.problem(inRegistry: host) { throw ReferenceError(text, problem) }
@@ -62,8 +66,12 @@ extension ImageReference {
         var rest = name[name.index(after: slash)...]
         var digest: Digest?
         if let at = rest.firstIndex(of: "@") {
+            let behind = rest[rest.index(after: at)...]
+            if behind.count(where: { $0 == ":" }) > 1, !behind.contains("@") {
+                throw ReferenceError(text, "the tag stands before the digest; write REPOSITORY:TAG@DIGEST")
+            }
             do throws(DigestError) {
-                digest = try Digest(String(rest[rest.index(after: at)...]))
+                digest = try Digest(String(behind))
             } catch { throw ReferenceError(text, error.description) }
             rest = rest[..<at]
         }
@@ -94,15 +102,20 @@ extension ImageReference {
     }
 
     /// What to say of a name without a slash: a registry alone, or an image as `docker pull` takes it.
-    private static func missingPart(in name: Substring) -> String {
+    private static func missingPart(in name: Substring, isURL: Bool) -> String {
         guard !name.isEmpty else {
             return "names neither registry nor repository; write REGISTRY/REPOSITORY:TAG"
         }
         let word = name.prefix { $0 != ":" && $0 != "@" }
-        if word.utf8.contains(UInt8(ascii: ".")) || word == "localhost" || word.hasPrefix("[") {
+        let looksLikeHost = isURL || word.utf8.contains(UInt8(ascii: ".")) || word == "localhost"
+        if looksLikeHost || word.hasPrefix("["), ReferenceGrammar.problem(inRegistry: name) == nil {
             return "names no repository; write \(name)/REPOSITORY:TAG"
         }
-        return "names no registry; write docker.io/library/\(name)"
+        let suggestion = "docker.io/library/\(name)"
+        guard (try? ImageReference(parsing: suggestion)) != nil else {
+            return "names no registry; write REGISTRY/REPOSITORY:TAG"
+        }
+        return "names no registry; write \(suggestion)"
     }
 
     private init(
@@ -125,6 +138,10 @@ extension ImageReference {
         var tag: String?
         if parts.count == 2 {
             let name = String(parts[1])
+            if name.contains("/") {
+                throw ReferenceError(
+                    text, "\(quoted(name)) behind the path is no tag; write \(transport)PATH:TAG")
+            }
             if let problem = ReferenceGrammar.problem(inTag: name, wildcards: false) {
                 throw ReferenceError(text, problem)
             }

@@ -38,10 +38,10 @@ package enum ManifestDocument: Hashable, Sendable {
             throw ManifestError("the manifest has layers and manifests: it is both an image and an index")
         }
         for type in [own, header] where MediaType.isManifest(type) && !hasLayers {
-            throw ManifestError("the manifest says that it is a \(type), but has neither config nor layers")
+            throw ManifestError("the manifest says that it is \(type), but has neither config nor layers")
         }
         for type in [own, header] where MediaType.isIndex(type) && hasLayers {
-            throw ManifestError("the manifest says that it is a \(type), but has config and layers")
+            throw ManifestError("the manifest says that it is \(type), but has config and layers")
         }
         guard own.isEmpty || MediaType.isManifest(own) || MediaType.isIndex(own) else {
             throw ManifestError("\(quoted(own)) is not a container image")

@@ -60,7 +60,7 @@ enum ReferenceGrammar {
         for label in host.split(separator: ".", omittingEmptySubsequences: false) {
             guard !label.isEmpty else {
                 return
-                    "the registry \(quoted(host)) has a dot too many: a host name is words with single dots between"
+                    "the registry \(quoted(host)) begins or ends with a dot or has two in a row"
             }
             if let odd = label.first(where: { !isASCII($0, isLetterOrDigit) && $0 != "-" }) {
                 return "the registry \(quoted(host)) holds \(quoted(String(odd))); "
@@ -143,6 +143,8 @@ enum ReferenceGrammar {
                     set = nil
                 } else if isASCII(character, isTagByte) || open.isEmpty && "!^".contains(character) {
                     set = open + String(character)
+                } else if character == "]" {
+                    return "the tag \(quoted(text)) has a [ ] with nothing between"
                 } else {
                     return "the tag \(quoted(text)) holds \(quoted(String(character))) between [ and ]"
                 }
