@@ -100,8 +100,9 @@ struct YAMLParser: ~Copyable {
         }
         let mark = state.problem_mark
         if problem == "found character that cannot start any token" {
-            let byte = mark.index < bytes.count ? bytes[mark.index] : 0
-            // The mark counts characters; where the text before it is ASCII that is the byte.
+            // The mark counts characters without a byte order mark; UTF-8's continuing bytes begin none.
+            let text = bytes.starts(with: [0xef, 0xbb, 0xbf]) ? bytes.dropFirst(3) : bytes[...]
+            let byte = text.lazy.filter { $0 & 0xc0 != 0x80 }.dropFirst(mark.index).first
             problem = byte == 9 ? "a tab where an indentation is expected; indent with spaces" : problem
         }
         if let context = state.context.map({ String(cString: $0) }) {
