@@ -1,0 +1,86 @@
+// One image in a registry: pulls by tag or digest (distribution-spec, "Pull").
+
+import HTTP
+import Images
+import Platform
+
+/// A source that reads an image from a registry.
+struct RegistrySource: ImageSource {
+    private let client: RegistryClient
+    private let reference: ImageReference
+
+    init(_ client: RegistryClient, _ reference: ImageReference) {
+        self.client = client
+        self.reference = reference
+    }
+
+    func currentDigest() throws -> Digest {
+        // What is pinned by its digest can't change.
+        if let digest = reference.digest { return digest }
+        let response = try client.send(.head, reference, manifestPath, accept: MediaType.acceptHeader)
+        if let text = response.header("Docker-Content-Digest"), let digest = try? Digest(text) { return digest }
+        // A registry may leave the header out: then only the bytes tell.
+        return try document(nil).digest
+    }
+
+    func document(_ digest: Digest?) throws -> FetchedDocument {
+        let path = digest.map { "manifests/\($0)" } ?? manifestPath
+        let response = try client.send(.get, reference, path, accept: MediaType.acceptHeader)
+        let bytes: [UInt8]
+        do {
+            bytes = try response.collect(limit: ManifestDocument.largestSize, path: path)
+        } catch let error as HTTPError {
+            throw SourceError("\(error)")
+        } catch is SystemError {
+            throw SourceError(
+                "the manifest of \(reference) has more than \(ManifestDocument.largestSize) bytes: refused")
+        }
+        let found = SHA256.hex(of: bytes)
+        if let wanted = digest ?? reference.digest, wanted.hex != found {
+            throw SourceError(
+                "\(reference.registry) answered with another manifest than the one asked for: "
+                    + "sha256:\(found) instead of \(wanted)")
+        }
+        guard let digest = Digest(sha256Hex: found) else { throw SourceError("\(reference): no digest") }
+        return FetchedDocument(bytes: bytes, mediaType: response.header("Content-Type"), digest: digest)
+    }
+
+    func blob(_ descriptor: Descriptor) throws -> any ByteStream {
+        try client.send(.get, reference, "blobs/\(descriptor.digest)")
+    }
+
+    private var manifestPath: String {
+        "manifests/\(reference.digest?.description ?? reference.tag ?? "latest")"
+    }
+}
+
+/// What a registry's refusal means to a person.
+enum RegistryAnswer {
+    /// The error of an answer that is no success; a part of its body is read for the registry's own words.
+    static func error(_ response: HTTPResponse, _ reference: ImageReference, _ path: String) -> SourceError {
+        let words = (try? response.collect(limit: 64 << 10, path: path)).flatMap(message) ?? ""
+        let detail = words.isEmpty ? "" : " (\(words))"
+        switch response.status {
+        case 401, 403:
+            return SourceError(
+                "\(reference.registry) denies access to \(reference.repository)\(detail): "
+                    + "it needs credentials, or there is no such image")
+        case 404 where path.hasPrefix("manifests/"):
+            return SourceError("there is no image \(reference)\(detail): is it spelled right?")
+        case 404:
+            return SourceError("\(reference.registry) has no \(path) of \(reference.repository)\(detail)")
+        case 429:
+            return SourceError("\(reference.registry) says that there were too many requests\(detail): try later")
+        default:
+            return SourceError("\(reference.registry) answered \(response.status) for \(path)\(detail)")
+        }
+    }
+
+    /// The first message of an error body (distribution-spec, "Error Codes"), made harmless for a terminal.
+    private static func message(_ body: [UInt8]) -> String? {
+        guard let json = try? JSONValue.parse(body), case .array(let errors)? = try? json.value("errors"),
+            let first = errors.first, case .string(let text)? = try? first.value("message")
+        else { return nil }
+        return String(text.unicodeScalars.filter { $0.value >= 32 && $0.value != 127 }.prefix(200).map(Character.init))
+    }
+}

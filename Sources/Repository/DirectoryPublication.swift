@@ -1,0 +1,274 @@
+// An image on its way into a directory repository.
+//
+// Order is everything here:
+//  1. layers and flat image are complete in staging, and on disk (`syncfs`), before anything is renamed;
+//  2. under the lock: layers, then the flat image, then the manifest, and the public link last, each in one rename;
+//     so what is reachable by a public link, or named by a manifest, is there and whole at any instant;
+//  3. the renames are on disk (`syncfs` again) before the commit returns: only then do events say "published".
+
+import CLinux
+import Glibc
+import Images
+import Layers
+import Platform
+import Synchronization
+
+/// A publication into a directory repository.
+final class DirectoryPublication: Publication {
+    private let repository: DirectoryRepository
+    private let plan: PublicationPlan
+    private let staging: Staging
+    /// What each new layer came to, by its place in the plan.
+    private let unpacked = Mutex<[Int: UnpackedLayer]>([:])
+    private let flatEntries = Mutex<Int?>(nil)
+
+    private static let stagedFlat = "flat"
+
+    init(_ repository: DirectoryRepository, _ plan: PublicationPlan) throws {
+        self.repository = repository
+        self.plan = plan
+        try Self.checkSpace(plan, repository.root)
+        staging = try Staging(repository: repository.root)
+    }
+
+    func addLayer(_ index: Int, _ blob: VerifiedStream) throws -> LayerFacts {
+        let layer = plan.layers[index]
+        let directory = Self.stagedLayer(index)
+        let tree = "\(directory)/\(RepositoryLayout.layerTreeName)"
+        try Files.makeDirectories(tree, at: staging.descriptor.raw)
+        let root = try OwnedDescriptor(opening: tree, O_RDONLY | O_DIRECTORY, at: staging.descriptor.raw)
+        let result = try LayerUnpacker.unpack(
+            blob, into: root.raw, diffIdentifier: layer.diffIdentifier,
+            created: timespec(tv_sec: layer.created.seconds, tv_nsec: layer.created.nanoseconds))
+        try writeMetadata(of: layer, result, in: directory)
+        unpacked.withLock { $0[index] = result }
+        return LayerFacts(size: result.size, entries: result.entries)
+    }
+
+    func mergedTree() throws -> FlatTree {
+        var stack = LayerStack()
+        for index in plan.layers.indices {
+            let layer = plan.layers[index]
+            if let result = unpacked.withLock({ $0[index] }) {
+                try stack.add(result, at: try open("\(Self.stagedLayer(index))/\(RepositoryLayout.layerTreeName)", staged: true))
+            } else if let first = plan.layers[..<index].firstIndex(where: { $0.descriptor.digest == layer.descriptor.digest }),
+                plan.layers[first].isNew
+            {
+                // Listed twice: unpacked once.
+                try stack.add(
+                    existing: try open("\(Self.stagedLayer(first))/\(RepositoryLayout.layerTreeName)", staged: true))
+            } else {
+                try stack.add(existing: try open(RepositoryLayout.layerTree(layer.descriptor.digest), staged: false))
+            }
+        }
+        return stack.flat
+    }
+
+    func addFlat(_ tree: FlatTree) throws -> Int {
+        guard mkdirat(staging.descriptor.raw, Self.stagedFlat, 0o755) == 0 else {
+            throw SystemError("create directory", "\(staging.path)/\(Self.stagedFlat)")
+        }
+        let root = try OwnedDescriptor(opening: Self.stagedFlat, O_RDONLY | O_DIRECTORY, at: staging.descriptor.raw)
+        let entries = try FlatDirectory.build(tree, at: root.raw)
+        flatEntries.withLock { $0 = entries }
+        return entries
+    }
+
+    func commit(waiting: (String) -> Void) throws -> PublicationFacts {
+        try sync()
+        let facts = try RepositoryLock.hold(inside: repositoryLock, waiting: waiting) {
+            try checkReusedLayers()
+            try checkPublicPath()
+            let layers = plan.contents.layers ? try publishLayers() : []
+            if flatEntries.withLock({ $0 }) != nil {
+                try place("\(staging.path)/\(Self.stagedFlat)", RepositoryLayout.flatImage(plan.configurationDigest))
+            }
+            try writeImageMetadata()
+            let linkChanged = plan.contents.flat ? try publishLink() : false
+            try sync()
+            return PublicationFacts(publishedLayers: layers, linkChanged: linkChanged, lost: lost.phrases)
+        }
+        abandon()
+        return facts
+    }
+
+    func abandon() {
+        // What can't be removed now is removed by whoever stages next.
+        try? staging.remove()
+    }
+
+    // MARK: - What a layer says of itself
+
+    private static func stagedLayer(_ index: Int) -> String { "layer-\(index)" }
+
+    private func open(_ path: String, staged: Bool) throws(SystemError) -> SharedDescriptor {
+        SharedDescriptor(
+            staged
+                ? try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY, at: staging.descriptor.raw)
+                : try OwnedDescriptor(opening: repository.path(path), O_RDONLY | O_DIRECTORY))
+    }
+
+    private func writeMetadata(of layer: PlannedLayer, _ result: UnpackedLayer, in directory: String) throws {
+        let entry = LayerFile(
+            id: result.diffIdentifier.hex, created: Timestamp.now().description,
+            compressedDigest: layer.descriptor.digest.description, compressedSize: layer.descriptor.size,
+            diffDigest: result.diffIdentifier.description, diffSize: result.size)
+        let origin = OriginFile(origin: [plan.configurationDigest.description])
+        let descriptor = staging.descriptor.raw
+        try Files.makeDirectories("\(directory)/\(RepositoryLayout.layerMetadataName)", at: descriptor)
+        try Files.replace(
+            "\(directory)/\(RepositoryLayout.layerFactsName)", with: try RepositoryJSON.encode([entry]), sync: false,
+            at: descriptor)
+        try Files.replace(
+            "\(directory)/\(RepositoryLayout.layerOriginName)", with: try RepositoryJSON.encode(origin), sync: false,
+            at: descriptor)
+    }
+
+    private var lost: LostAttributes {
+        unpacked.withLock { layers in
+            layers.values.reduce(into: LostAttributes()) { $0.add($1.lost) }
+        }
+    }
+
+    /// Refuses at once what can't fit: the unpacked layers need at least the room of the packed ones.
+    private static func checkSpace(_ plan: PublicationPlan, _ root: String) throws {
+        let needed = plan.layers.reduce(0) { $0 + ($1.isNew ? $1.descriptor.size : 0) }
+        var information = statvfs()
+        guard statvfs(root, &information) == 0 else { throw SystemError("look at", root) }
+        let free = Int64(clamping: UInt64(information.f_bavail) * UInt64(information.f_frsize))
+        guard needed <= free else {
+            throw RepositoryError(
+                .refused, "\(root) has \(free) bytes left, but the new layers alone have \(needed)")
+        }
+    }
+
+    // MARK: - The commit's steps
+
+    private var repositoryLock: String { repository.path("\(Staging.directory)/repository.lock") }
+
+    private func sync() throws(SystemError) {
+        guard syncfs(staging.descriptor.raw) == 0 else { throw SystemError("sync", repository.root) }
+    }
+
+    /// A layer that was there when the conversion began may have been removed since.
+    private func checkReusedLayers() throws(RepositoryError) {
+        guard plan.contents.layers else { return }
+        for layer in plan.layers where !layer.isNew {
+            guard repository.hasLayer(layer.descriptor.digest) || isStaged(layer.descriptor.digest) else {
+                throw RepositoryError(
+                    .refused, "the layer \(layer.descriptor.digest) was removed during the conversion: run it again")
+            }
+        }
+    }
+
+    private func isStaged(_ digest: Digest) -> Bool {
+        plan.layers.contains { $0.isNew && $0.descriptor.digest == digest }
+    }
+
+    private func checkPublicPath() throws(RepositoryError) {
+        let path = repository.path(plan.reference.publicPath)
+        guard plan.contents.flat, Files.exists(path), Files.linkTarget(path) == nil else { return }
+        throw RepositoryError(.refused, "\(path) is in the way: it is no symbolic link")
+    }
+
+    private func publishLayers() throws -> [Digest] {
+        var published: [Digest] = []
+        for (index, layer) in plan.layers.enumerated() {
+            let digest = layer.descriptor.digest
+            if layer.isNew, plan.replaces || !repository.hasLayer(digest) {
+                try place("\(staging.path)/\(Self.stagedLayer(index))", RepositoryLayout.layer(digest))
+                published.append(digest)
+            } else {
+                try addOrigin(to: digest)
+            }
+        }
+        return published
+    }
+
+    /// Renames something staged to its place; what is there goes into staging, and away with it.
+    private func place(_ staged: String, _ relative: String) throws(SystemError) {
+        let target = repository.path(relative)
+        try Files.makeDirectories(Files.parentPath(of: target))
+        if Files.exists(target) {
+            let old = "\(staging.path)/replaced-\(RandomIdentifier.hex(8))"
+            guard rename(target, old) == 0 else { throw SystemError("replace", target) }
+        }
+        guard rename(staged, target) == 0 else { throw SystemError("rename \(staged) to", target) }
+    }
+
+    /// Notes in a layer that was there before that this image uses it too.
+    private func addOrigin(to digest: Digest) throws {
+        let path = repository.path("\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerOriginName)")
+        let old = (try? Files.read(path, limit: 64 << 20)).flatMap { RepositoryJSON.decode(OriginFile.self, from: $0) }
+        var origin = old ?? OriginFile(origin: [])
+        let name = plan.configurationDigest.description
+        if origin.origin.contains(name) { return }
+        origin.origin.append(name)
+        try Files.replace(path, with: try RepositoryJSON.encode(origin), sync: false)
+    }
+
+    private func writeImageMetadata() throws {
+        let directory = repository.path(RepositoryLayout.imageMetadata(plan.reference.publicPath))
+        try Files.makeDirectories(directory)
+        let record = ImageRecord(
+            image: plan.reference.imageName, imageRequest: plan.reference.normalised,
+            publicPath: plan.reference.publicPath, referenceDigest: plan.referenceDigest.description,
+            manifestDigest: plan.manifestDigest.description,
+            configurationDigest: plan.configurationDigest.description, platform: plan.platform?.description,
+            requestedPlatform: plan.requestedPlatform.description, published: Timestamp.now().description,
+            layers: plan.layers.enumerated().map { index, layer in
+                ImageRecord.Layer(
+                    digest: layer.descriptor.digest.description, compressedSize: layer.descriptor.size,
+                    size: unpacked.withLock { $0[index]?.size } ?? knownSize(layer.descriptor.digest))
+            }, files: flatEntries.withLock { $0 }, lost: lost.phrases)
+        // Either without the other counts for nothing: a record is believed only beside the manifest that it names.
+        try Files.replace(
+            "\(directory)/\(RepositoryLayout.recordName)", with: try RepositoryJSON.encode(record), sync: false)
+        try Files.replace("\(directory)/\(RepositoryLayout.manifestName)", with: plan.manifestBytes, sync: false)
+    }
+
+    /// The length of an old layer's archive, as its `layers.json` has it.
+    private func knownSize(_ digest: Digest) -> Int64? {
+        let path = repository.path("\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerFactsName)")
+        return (try? Files.read(path, limit: 1 << 20))
+            .flatMap { RepositoryJSON.decode([LayerFile].self, from: $0) }?.first?.diffSize
+    }
+
+    /// Makes the public link lead to this image, in one step.
+    ///
+    /// - Returns: whether it led elsewhere before, or nowhere.
+    private func publishLink() throws(SystemError) -> Bool {
+        let path = repository.path(plan.reference.publicPath)
+        let target = RepositoryLayout.linkTarget(from: plan.reference.publicPath, to: plan.configurationDigest)
+        if Files.linkTarget(path) == target { return false }
+        try Files.makeDirectories(Files.parentPath(of: path))
+        let temporary = "\(staging.path)/link"
+        unlink(temporary)
+        guard symlink(target, temporary) == 0 else { throw SystemError("create", temporary) }
+        guard rename(temporary, path) == 0 else { throw SystemError("create", path) }
+        return true
+    }
+}
+
+/// An entry of a layer's `layers.json`: keys as podman has them.
+private struct LayerFile: Codable {
+    var id: String
+    var created: String
+    var compressedDigest: String
+    var compressedSize: Int64?
+    var diffDigest: String
+    var diffSize: Int64
+
+    enum CodingKeys: String, CodingKey {
+        case id, created
+        case compressedDigest = "compressed-diff-digest"
+        case compressedSize = "compressed-size"
+        case diffDigest = "diff-digest"
+        case diffSize = "diff-size"
+    }
+}
+
+/// A layer's `origin.json`: the configurations of the images that use it.
+private struct OriginFile: Codable {
+    var origin: [String]
+}

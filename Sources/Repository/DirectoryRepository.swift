@@ -1,0 +1,137 @@
+// The repository in a shared directory: the embedded default, and real for sites that share images over NFS or Lustre.
+
+import Glibc
+import Images
+import Platform
+
+/// A repository in a directory.
+package struct DirectoryRepository: ImageRepository {
+    package let name: String
+    /// The repository's directory.
+    let root: String
+
+    /// Opens a repository, which is created where it isn't there.
+    ///
+    /// - Parameters:
+    ///   - name: the path as the user wrote it; a leading `file:` is no part of the path.
+    ///   - create: whether an absent one is made.
+    /// - Throws: `RepositoryError` where there is none and none can be made.
+    package init(_ name: String, create: Bool) throws(RepositoryError) {
+        FileCreationMask.clear()
+        self.name = name
+        var path = name.hasPrefix("file:") ? String(name.dropFirst("file:".count)) : name
+        if path.hasPrefix("///") { path = String(path.dropFirst(2)) }
+        while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
+        root = path
+        if Files.isDirectory(path) { return }
+        guard !Files.exists(path) else {
+            throw RepositoryError(.noSuchRepository, "the repository \(path) is no directory")
+        }
+        guard create else { throw RepositoryError(.noSuchRepository, "there is no repository \(path)") }
+        let parent = Files.parentPath(of: path)
+        guard Files.isDirectory(parent) else {
+            throw RepositoryError(
+                .noSuchRepository, "the repository \(path) can't be created: there is no directory \(parent)")
+        }
+        do throws(SystemError) {
+            try Files.makeDirectories(path)
+        } catch {
+            throw RepositoryError(.noSuchRepository, "the repository can't be created: \(error)")
+        }
+    }
+
+    /// Whether a repository's name means a directory.
+    package static func isDirectoryName(_ name: String) -> Bool {
+        ["/", "./", "../", "file:"].contains { name.hasPrefix($0) } && !name.hasPrefix("/cvmfs/")
+    }
+
+    package func record(_ publicPath: String) throws -> ImageRecord? {
+        let directory = path(RepositoryLayout.imageMetadata(publicPath))
+        guard let manifest = try read("\(directory)/\(RepositoryLayout.manifestName)") else { return nil }
+        let digest = "sha256:\(SHA256.hex(of: manifest))"
+        // Another tool may have published over ours, or a crash come between the two files: the manifest counts.
+        if let bytes = try read("\(directory)/\(RepositoryLayout.recordName)"),
+            let record = RepositoryJSON.decode(ImageRecord.self, from: bytes),
+            record.publicPath == publicPath, record.manifestDigest == digest
+        {
+            return record
+        }
+        return recordFromManifest(publicPath, directory, manifest, digest)
+    }
+
+    package func records() throws -> [ImageRecord] {
+        var found: [ImageRecord] = []
+        try collect(RepositoryLayout.metadata, "", &found)
+        return found.sorted { $0.publicPath < $1.publicPath }
+    }
+
+    package func hasLayer(_ digest: Digest) -> Bool {
+        // `layers.json` is the last thing that is written of a layer: by us with all the rest, by the original DUCC
+        // after the rest.
+        Files.isDirectory(path(RepositoryLayout.layerTree(digest)))
+            && Files.exists(path(RepositoryLayout.layer(digest)) + "/" + RepositoryLayout.layerFactsName)
+    }
+
+    package func hasFlatImage(_ configuration: Digest) -> Bool {
+        Files.isDirectory(path(RepositoryLayout.flatImage(configuration)))
+    }
+
+    package func isComplete(_ record: ImageRecord, _ contents: PublishedContents) -> Bool {
+        guard let configuration = try? Digest(record.configurationDigest) else { return false }
+        if contents.flat {
+            let expected = RepositoryLayout.linkTarget(from: record.publicPath, to: configuration)
+            guard Files.linkTarget(path(record.publicPath)) == expected,
+                hasFlatImage(configuration)
+            else { return false }
+        }
+        guard contents.layers else { return true }
+        return record.layers.allSatisfy { layer in (try? Digest(layer.digest)).map(hasLayer) ?? false }
+    }
+
+    package func begin(_ plan: PublicationPlan) throws -> any Publication {
+        try DirectoryPublication(self, plan)
+    }
+
+    /// A path in the repository.
+    func path(_ relative: String) -> String { root == "/" ? "/\(relative)" : "\(root)/\(relative)" }
+
+    private func collect(_ directory: String, _ publicPath: String, _ found: inout [ImageRecord]) throws {
+        for name in try DirectoryEntry.names(in: path(directory)) {
+            let child = "\(directory)/\(name)"
+            if name == RepositoryLayout.manifestName {
+                if let record = try record(publicPath) { found.append(record) }
+            } else if Files.linkTarget(path(child)) == nil, Files.isDirectory(path(child)) {
+                try collect(child, publicPath.isEmpty ? name : "\(publicPath)/\(name)", &found)
+            }
+        }
+    }
+
+    /// A file's bytes, or nil where there is none.
+    private func read(_ path: String) throws(SystemError) -> [UInt8]? {
+        do throws(SystemError) {
+            return try Files.read(path, limit: 16 << 20)
+        } catch {
+            guard error.code == ENOENT || error.code == ENOTDIR else { throw error }
+            return nil
+        }
+    }
+
+    /// What can be known of an image without our record, as the original DUCC leaves it: its manifest.
+    private func recordFromManifest(
+        _ publicPath: String, _ directory: String, _ bytes: [UInt8], _ digest: String
+    ) -> ImageRecord? {
+        guard case .manifest(let manifest)? = try? ManifestDocument.decode(bytes, mediaType: nil) else { return nil }
+        var information = stat()
+        guard stat("\(directory)/\(RepositoryLayout.manifestName)", &information) == 0 else { return nil }
+        return ImageRecord(
+            image: publicPath, imageRequest: "", publicPath: publicPath, referenceDigest: "",
+            manifestDigest: digest,
+            configurationDigest: manifest.config.digest.description, platform: nil, requestedPlatform: nil,
+            published: Timestamp(
+                seconds: information.st_mtim.tv_sec, nanoseconds: information.st_mtim.tv_nsec
+            ).description,
+            layers: manifest.layers.map {
+                ImageRecord.Layer(digest: $0.digest.description, compressedSize: $0.size, size: nil)
+            }, files: nil, lost: [])
+    }
+}

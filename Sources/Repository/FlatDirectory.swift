@@ -1,0 +1,41 @@
+// A flat image as a directory: every directory made anew, everything else a hard link to the layer's own file, so that
+// a flat image costs no second copy.
+
+import CLinux
+import Glibc
+import Layers
+import Platform
+
+/// Builds flat images.
+enum FlatDirectory {
+    /// Makes the merged tree beneath an empty directory.
+    ///
+    /// - Returns: how many entries it has, the root not counted.
+    /// - Throws: `SystemError`, `Interrupted`.
+    static func build(_ tree: FlatTree, at root: CInt) throws -> Int {
+        var entries = -1
+        try tree.walk { step, path, base, layer in
+            let source = tree.layers[layer].root.raw
+            switch step {
+            case .enter:
+                try Interruption.check()
+                entries += 1
+                // Only we may enter it until it is complete; the root is there already.
+                if entries > 0, mkdirat(root, path, 0o700) != 0 { throw error("create directory", path) }
+            case .entry:
+                entries += 1
+                try FileLink.link(path, at: source, to: path, at: root)
+            case .leave:
+                // Last, because every entry made in it changes its time.
+                let from = try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: source)
+                let to = try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: root)
+                try AttributeCopy.copy(from: from.raw, to: to.raw)
+            }
+        }
+        return entries
+    }
+
+    private static func error(_ operation: String, _ path: UnsafePointer<CChar>) -> SystemError {
+        SystemError(operation, String(cString: path))
+    }
+}

@@ -1,0 +1,188 @@
+// A repository as everything above sees it: what is in it, and how one image gets into it.
+//
+// The unit is one image's publication. It is the unit because on CernVM-FS a publication is the expensive step (one
+// transaction, one new revision of the whole repository), and because an image must appear whole or not at all. So a
+// publication is told everything about the image first, takes each new layer as a verified stream, then the flat tree
+// as entries that refer to the layers' files, and commits once. Why both implementations can do that:
+//
+//  - The directory repository unpacks each stream into staging as it comes, hard-links the flat tree from the layers'
+//    files, and at the commit renames what it staged into place: a rename is atomic, and the public link comes last.
+//  - The CernVM-FS repository spools each stream (so that nothing is downloaded while its transaction is open), and
+//    at the commit feeds one archive to the server: the layers' entries, and the flat tree as hard-link entries to
+//    paths among the layers, new ones and old ones alike; the server resolves those in its catalogue, without data.
+//
+// Neither needs to see a file of the flat tree, only which layer it comes from; neither makes anything visible before
+// `commit`, and both can throw all of it away until then. Whoever converts knows nothing else about them.
+
+import Images
+import Layers
+import Platform
+
+/// A place that holds published images.
+package protocol ImageRepository: Sendable {
+    /// The repository's name as users write it: `repository` of the events.
+    var name: String { get }
+
+    /// What is known of the image published at a path; nil where there is none.
+    ///
+    /// - Throws: `SystemError` where it can't be told.
+    func record(_ publicPath: String) throws -> ImageRecord?
+
+    /// All images, sorted by public path.
+    ///
+    /// - Throws: `SystemError`.
+    func records() throws -> [ImageRecord]
+
+    /// Whether a layer is there, whole.
+    func hasLayer(_ digest: Digest) -> Bool
+
+    /// Whether the flat image of a configuration is there, whole.
+    func hasFlatImage(_ configuration: Digest) -> Bool
+
+    /// Whether everything that is wanted of an image is there and visible.
+    func isComplete(_ record: ImageRecord, _ contents: PublishedContents) -> Bool
+
+    /// Begins to publish an image. Nothing becomes visible before the publication is committed.
+    ///
+    /// - Throws: `RepositoryError`, `SystemError`.
+    func begin(_ plan: PublicationPlan) throws -> any Publication
+}
+
+/// What of an image shall be in the repository.
+package struct PublishedContents: Sendable, Equatable {
+    /// The unpacked layers.
+    package var layers: Bool
+    /// The flat image with its public link.
+    package var flat: Bool
+
+    package init(layers: Bool, flat: Bool) {
+        self.layers = layers
+        self.flat = flat
+    }
+}
+
+/// One layer of an image to be published.
+package struct PlannedLayer: Sendable {
+    /// The blob.
+    package let descriptor: Descriptor
+    /// The digest of the archive in it, as the configuration says.
+    package let diffIdentifier: Digest
+    /// When it was made, as the configuration says.
+    package let created: Timestamp
+    /// Whether its stream will be handed in; otherwise the repository has it.
+    package let isNew: Bool
+
+    package init(descriptor: Descriptor, diffIdentifier: Digest, created: Timestamp, isNew: Bool) {
+        self.descriptor = descriptor
+        self.diffIdentifier = diffIdentifier
+        self.created = created
+        self.isNew = isNew
+    }
+}
+
+/// Everything about an image that is known before its layers are fetched.
+package struct PublicationPlan: Sendable {
+    package let reference: ImageReference
+    /// The digest of what the reference itself names.
+    package let referenceDigest: Digest
+    /// The registry's exact bytes.
+    package let manifestBytes: [UInt8]
+    package let manifestDigest: Digest
+    package let configurationDigest: Digest
+    package let platform: ImagePlatform?
+    package let requestedPlatform: ImagePlatform
+    /// The layers, the lowest first; one that the image lists twice is here twice and new once.
+    package let layers: [PlannedLayer]
+    package let contents: PublishedContents
+    /// Whether what the repository has already is made anew.
+    package let replaces: Bool
+
+    package init(
+        reference: ImageReference, referenceDigest: Digest, manifestBytes: [UInt8], manifestDigest: Digest,
+        configurationDigest: Digest, platform: ImagePlatform?, requestedPlatform: ImagePlatform,
+        layers: [PlannedLayer], contents: PublishedContents, replaces: Bool
+    ) {
+        self.reference = reference
+        self.referenceDigest = referenceDigest
+        self.manifestBytes = manifestBytes
+        self.manifestDigest = manifestDigest
+        self.configurationDigest = configurationDigest
+        self.platform = platform
+        self.requestedPlatform = requestedPlatform
+        self.layers = layers
+        self.contents = contents
+        self.replaces = replaces
+    }
+}
+
+/// An image on its way into a repository: `addLayer` for each new layer, from any number of threads, then `addFlat`
+/// where a flat image is wanted, then `commit`; or `abandon` at any point. After an error only `abandon` may follow.
+package protocol Publication: AnyObject, Sendable {
+    /// Takes a new layer.
+    ///
+    /// - Parameters:
+    ///   - index: its place in the plan.
+    ///   - blob: its bytes; they are read to their verified end.
+    /// - Throws: `LayerError`, `ArchiveError`, `SystemError`, `Interrupted`, or the stream's error.
+    func addLayer(_ index: Int, _ blob: VerifiedStream) throws -> LayerFacts
+
+    /// The merged tree of all layers, once every new one was added.
+    ///
+    /// - Throws: `LayerError`, `SystemError`, `Interrupted`.
+    func mergedTree() throws -> FlatTree
+
+    /// Takes the flat image: the merged tree's entries, each of which refers to a layer's file.
+    ///
+    /// - Returns: how many entries it has.
+    /// - Throws: `SystemError`, `Interrupted`.
+    func addFlat(_ tree: FlatTree) throws -> Int
+
+    /// Makes the image visible, all of it in one step, and durable.
+    ///
+    /// - Parameter waiting: called once where another writer has to be waited for, with what to tell the user.
+    /// - Throws: `RepositoryError`, `SystemError`, `Interrupted`. Nothing of the image is visible then, or it is what it
+    ///   was before.
+    func commit(waiting: (String) -> Void) throws -> PublicationFacts
+
+    /// Throws away what was not committed.
+    func abandon()
+}
+
+/// What a layer came to.
+package struct LayerFacts: Sendable {
+    /// The archive's length in bytes.
+    package let size: Int64
+    /// How many entries it has.
+    package let entries: Int
+}
+
+/// What a commit did.
+package struct PublicationFacts: Sendable {
+    /// The layers that became visible, the lowest first.
+    package let publishedLayers: [Digest]
+    /// Whether the public link is new or leads elsewhere than before.
+    package let linkChanged: Bool
+    /// What of the image the file system could not keep.
+    package let lost: [String]
+}
+
+/// A repository that isn't there, or refuses.
+package struct RepositoryError: Error, CustomStringConvertible, Sendable {
+    package enum Kind: Sendable {
+        /// There is no such repository.
+        case noSuchRepository
+        /// What is there stands in the way.
+        case refused
+        /// The lock can't be had.
+        case locked
+    }
+
+    package let kind: Kind
+    /// One line: what is wrong, where, what to do.
+    package let description: String
+
+    init(_ kind: Kind, _ description: String) {
+        self.kind = kind
+        self.description = description
+    }
+}

@@ -1,0 +1,78 @@
+// One writer at a time, around the short part in which things become visible; never around downloads.
+//
+// `/tmp/DUCC.lock` is the lock that the original DUCC takes, so that both can work on one machine: a POSIX record lock
+// on the whole file. Such a lock drops when the process closes *any* descriptor of the file, so there is one descriptor
+// a process, and it stays open. A second lock lies inside a directory repository, for writers on other hosts.
+
+import Glibc
+import Platform
+import Synchronization
+
+/// The lock around a repository's transactions.
+package enum RepositoryLock {
+    /// Where the machine's lock is: `DUCC_LOCK_FILE`, else `/tmp/DUCC.lock`.
+    package static var machinePath: String {
+        guard let value = getenv("DUCC_LOCK_FILE"), value.pointee != 0 else { return "/tmp/DUCC.lock" }
+        return String(cString: value)
+    }
+
+    private static let descriptors = Mutex<[String: SharedDescriptor]>([:])
+    /// A record lock belongs to the process: between its own threads this one decides.
+    private static let inProcess = Mutex<Void>(())
+
+    /// Runs `body` with the machine's lock and, where given, a repository's own.
+    ///
+    /// - Parameter waiting: called where another process has a lock, with what to tell the user.
+    /// - Throws: `RepositoryError` where a lock can't be had, `Interrupted`, what `body` throws.
+    static func hold<Result>(
+        inside repositoryLock: String?, waiting: (String) -> Void, _ body: () throws -> Result
+    ) throws -> Result {
+        let paths = [machinePath] + (repositoryLock.map { [$0] } ?? [])
+        return try inProcess.withLock { _ in
+            var held: [CInt] = []
+            defer { for descriptor in held.reversed() { FileLock.unlockRecord(descriptor) } }
+            for path in paths {
+                do {
+                    let descriptor = try open(path)
+                    try FileLock.waitForRecordLock(descriptor, path: path) { holder in
+                        waiting(
+                            "waiting for \(path), which "
+                                + (holder > 0 ? "process \(holder) holds" : "another host holds"))
+                    }
+                    held.append(descriptor)
+                } catch let error as SystemError {
+                    throw RepositoryError(
+                        .locked, "the lock can't be had: \(error)"
+                            + (path == machinePath ? "; DUCC_LOCK_FILE names another file" : ""))
+                }
+            }
+            return try body()
+        }
+    }
+
+    private static func open(_ path: String) throws(SystemError) -> CInt {
+        if let known = descriptors.withLock({ $0[path] }) { return known.raw }
+        let file = SharedDescriptor(try openOrCreate(path))
+        descriptors.withLock { $0[path] = file }
+        return file.raw
+    }
+
+    /// First without `O_CREAT`: in a sticky directory Linux refuses it for a file of somebody else's
+    /// (`fs.protected_regular`), though the file may be opened.
+    private static func openOrCreate(_ path: String) throws(SystemError) -> OwnedDescriptor {
+        do throws(SystemError) {
+            return try OwnedDescriptor(opening: path, O_RDWR | O_NOFOLLOW)
+        } catch {
+            guard error.code == ENOENT else { throw error }
+        }
+        do throws(SystemError) {
+            let created = try OwnedDescriptor(opening: path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666)
+            // Whatever the umask: the next one to need it may be another user.
+            guard fchmod(created.raw, 0o666) == 0 else { throw SystemError("set the mode of", path) }
+            return created
+        } catch {
+            guard error.code == EEXIST else { throw error }
+            return try OwnedDescriptor(opening: path, O_RDWR | O_NOFOLLOW)
+        }
+    }
+}

@@ -1,0 +1,71 @@
+// Where an image is put together before it becomes visible: a directory of its own in the repository, on the same file
+// system, so that everything in it can be renamed into place and hard links reach it.
+//
+// Each staging directory has a lock file that its process holds. Whoever begins to stage removes those whose lock is
+// free: their process is gone. So a killed conversion leaves nothing for longer than until the next one.
+
+import CLinux
+import Glibc
+import Platform
+
+/// A private directory on the repository's file system.
+final class Staging: Sendable {
+    /// The staging directories' parent, relative to the repository.
+    static let directory = ".ducc-staging"
+
+    /// The directory's path.
+    let path: String
+    /// The directory.
+    let descriptor: SharedDescriptor
+    private let lockPath: String
+    private let lock: SharedDescriptor
+
+    /// Makes a staging directory, and removes those that dead processes left.
+    ///
+    /// - Throws: `SystemError`.
+    init(repository: String) throws(SystemError) {
+        let parent = "\(repository)/\(Self.directory)"
+        try Files.makeDirectories(parent, mode: 0o700)
+        Self.clean(parent)
+        let (name, lock) = try Self.makeLock(in: parent)
+        self.lock = lock
+        lockPath = "\(parent)/\(name).lock"
+        path = "\(parent)/\(name)"
+        guard mkdir(path, 0o700) == 0 else { throw SystemError("create directory", path) }
+        // A default ACL of the repository's would decide the modes of everything unpacked here.
+        removexattr(path, "system.posix_acl_default")
+        descriptor = SharedDescriptor(try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY))
+    }
+
+    /// Removes the directory with what is left in it.
+    ///
+    /// - Throws: `SystemError`; the next one to stage tries again.
+    func remove() throws(SystemError) {
+        try Files.removeTree(path)
+        unlink(lockPath)
+    }
+
+    /// Removes the staging directories of processes that are gone. A failure is none of the caller's: the next one
+    /// tries again.
+    private static func clean(_ parent: String) {
+        for name in (try? DirectoryEntry.names(in: parent)) ?? [] where name.hasSuffix(".lock") {
+            let lockPath = "\(parent)/\(name)"
+            guard let file = try? OwnedDescriptor(opening: lockPath, O_RDWR | O_NOFOLLOW),
+                (try? FileLock.tryDescriptorLock(file.raw, path: lockPath)) == true
+            else { continue }
+            guard (try? Files.removeTree("\(parent)/\(name.dropLast(".lock".count))")) != nil else { continue }
+            unlink(lockPath)
+        }
+    }
+
+    private static func makeLock(in parent: String) throws(SystemError) -> (String, SharedDescriptor) {
+        while true {
+            let name = RandomIdentifier.uuid()
+            let path = "\(parent)/\(name).lock"
+            let file = try OwnedDescriptor(opening: path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+            // Between its creation and its lock somebody who cleans may have taken the file for a dead process's.
+            guard try FileLock.tryDescriptorLock(file.raw, path: path), Files.exists(path) else { continue }
+            return (name, SharedDescriptor(file))
+        }
+    }
+}
