@@ -185,12 +185,18 @@ private struct WishListReader {
                 text: text, reference: .failure(error), line: position.line, column: position.column)
         }
         guard let text = node.text else {
-            // `name: tag` with a space is a mapping to YAML.
-            if case .mapping(let entries, _) = node, entries.count == 1, let tag = entries[0].value.text {
-                let key = entries[0].key.text
-                return failure(
-                    "\(key): \(tag)",
-                    "this wish is a mapping; write \(quoted("\(key):\(tag)")) without the space")
+            // `name: tag` with a space, and `name:` with nothing behind it, are mappings to YAML.
+            if case .mapping(let entries, _) = node, entries.count == 1, let entry = entries.first {
+                let key = entry.key.text
+                if let tag = entry.value.text {
+                    return failure(
+                        "\(key): \(tag)",
+                        "this wish is a mapping; write \(quoted("\(key):\(tag)")) without the space")
+                }
+                if entry.value.isNull {
+                    return failure(
+                        "\(key):", "this wish is a mapping; write a reference without a colon at its end")
+                }
             }
             return failure(
                 "", node.isNull ? "this wish is empty" : "a wish must be text, this one is \(node.kind)")
