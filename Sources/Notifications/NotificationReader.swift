@@ -23,6 +23,8 @@ public struct NotificationReader: ~Copyable {
     /// Where to go on after the items returned so far: behind the line of the last one, or at that line where more
     /// of it is to come.
     public private(set) var offset: Int64
+    /// Where `fill` reads next: what is before it was given out or is held here.
+    public var readOffset: Int64 { startOffset + Int64(end - start) }
     /// What the file is recognised by; empty as long as nobody knows.
     public var fileFingerprint: String
 

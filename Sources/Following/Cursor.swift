@@ -1,0 +1,31 @@
+// Where a reader is, in a form that survives rotation, restart and reboot.
+
+/// How far a stream was read.
+public struct Cursor: Codable, Equatable, Sendable {
+    /// How far one file was read.
+    public struct File: Codable, Equatable, Sendable {
+        /// The file's first line as a hash: the file is found by it under any name. Empty where no line was complete.
+        public var fingerprint: String
+        /// Picks among files that begin with the same line.
+        public var inode: UInt64
+        /// Behind the last line that was done.
+        public var offset: Int64
+        /// The file's name when it was opened, for people.
+        public var name: String
+    }
+
+    /// The form of this value in its file.
+    public var version = 1
+    /// The files that may still have something to read, oldest first.
+    public var files: [File] = []
+    /// The last event that was done.
+    public var lastEventIdentifier: String?
+
+    /// A cursor at the beginning of everything that will come.
+    public init() {}
+
+    enum CodingKeys: String, CodingKey {
+        case version, files
+        case lastEventIdentifier = "last_event_id"
+    }
+}

@@ -1,0 +1,58 @@
+import Glibc
+import Notifications
+import Platform
+
+/// One open file of a stream and how far it was read.
+final class OpenStream {
+    let key: FileKey
+    let name: String
+    let descriptor: SharedDescriptor
+    private(set) var reader: NotificationReader
+    private(set) var firstLine: FirstLine?
+
+    /// A found file, to be read from an offset: the beginning of a line.
+    init(_ found: FoundFile, offset: Int64) {
+        key = found.key
+        name = found.name
+        descriptor = found.descriptor
+        firstLine = found.firstLine
+        reader = NotificationReader(offset: offset, fileFingerprint: found.firstLine?.fingerprint ?? "")
+    }
+
+    var size: Int64 {
+        var information = stat()
+        return fstat(descriptor.raw, &information) == 0 ? Int64(information.st_size) : 0
+    }
+
+    var position: Cursor.File {
+        Cursor.File(
+            fingerprint: firstLine?.fingerprint ?? "", inode: key.inode, offset: reader.offset, name: name)
+    }
+
+    /// The next item of what was read.
+    func next() -> NotificationItem? { reader.next() }
+
+    /// Reads more, after making sure that the file is still what it was.
+    ///
+    /// - Returns: what became of it, and whether there was more.
+    func fill() throws(SystemError) -> (Truncation, grew: Bool) {
+        let truncation = Truncation.judge(
+            size: size, consumed: reader.readOffset, hasSameFirstLine: firstLine?.isStill(in: descriptor.raw))
+        switch truncation {
+        case .none: break
+        case .startOver: move(to: 0)
+        case .lostItsEnd: move(to: size)
+        }
+        if firstLine == nil, let line = FirstLine(of: descriptor.raw) {
+            firstLine = line
+            reader.fileFingerprint = line.fingerprint
+        }
+        return (truncation, try reader.fill(from: descriptor.raw, path: name))
+    }
+
+    /// Goes on at another offset, the beginning of a line.
+    func move(to offset: Int64) {
+        firstLine = FirstLine(of: descriptor.raw)
+        reader.move(to: offset, fileFingerprint: firstLine?.fingerprint ?? "")
+    }
+}
