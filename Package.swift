@@ -70,5 +70,9 @@ let package = Package(
 
         .target(
             name: "Support", dependencies: ["Platform"], path: "Tests/Support", swiftSettings: settings),
+        tests("Architecture"),
+        tests("Images", ["Images"]),
+        tests("YAML", ["YAML"]),
+        tests("Wishes", ["Wishes", "Images"]),
     ]
 )
