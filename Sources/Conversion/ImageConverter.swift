@@ -1,0 +1,261 @@
+// One image from its source into a repository: look whether there is anything to do, fetch what is missing, publish.
+
+import Images
+import Layers
+import Notifications
+import Platform
+import Registry
+import Repository
+import Synchronization
+
+/// How images are converted.
+package struct ConversionOptions: Sendable {
+    /// Which image of an index is taken.
+    package var platform = ImagePlatform.default
+    /// What is published of an image.
+    package var contents = PublishedContents(layers: true, flat: true)
+    /// Layers that are there are fetched and unpacked again.
+    package var overwriteLayers = false
+    /// Images that are there and unchanged are converted all the same.
+    package var convertAgain = false
+    /// How many layers of an image are transferred at a time.
+    package var concurrentDownloads = 4
+
+    package init() {}
+}
+
+/// Converts images into one repository.
+package struct ImageConverter: Sendable {
+    private let repository: any ImageRepository
+    private let client: RegistryClient
+    private let options: ConversionOptions
+    private let events: ConversionEvents
+    private let observer: any ConversionObserver
+
+    package init(
+        into repository: any ImageRepository, client: RegistryClient, options: ConversionOptions,
+        events: ConversionEvents, observer: any ConversionObserver
+    ) {
+        self.repository = repository
+        self.client = client
+        self.options = options
+        self.events = events
+        self.observer = observer
+    }
+
+    /// Converts one image. A failure is its result, not an error: other images are to be converted all the same.
+    ///
+    /// - Throws: `Interrupted` alone.
+    package func convert(_ reference: ImageReference) throws(Interrupted) -> ImageResult {
+        let began = MonotonicClock.nanoseconds()
+        var result = ImageResult(outcome: .unchanged)
+        do {
+            try convert(reference.resolved, &result)
+        } catch {
+            if let interrupted = error as? Interrupted { throw interrupted }
+            result.outcome = .failed
+            result.error = "\(error)"
+        }
+        result.seconds = Double(MonotonicClock.nanoseconds() - began) / 1e9
+        return result
+    }
+
+    private func convert(_ reference: ImageReference, _ result: inout ImageResult) throws {
+        let events = events.adding([
+            (.imageRequest, reference.normalised), (.image, reference.imageName), (.repository, repository.name),
+        ])
+        let source: any ImageSource
+        let record: ImageRecord?
+        do {
+            try Self.checkNoWildcard(reference)
+            source = try ImageSources.open(reference, client: client)
+            record = try repository.record(reference.publicPath)
+            if let record, try isUnchanged(record, source) {
+                result.layers = record.layers.count
+                result.layersReused = record.layers.count
+                events.emit(.skipImage, [(.reason, "already converted")])
+                return
+            }
+        } catch let error where !(error is Interrupted) {
+            // Not even the look worked: the image counts as one that needed work and failed.
+            observer.imageBegan(reference)
+            try events.pair(.startImageConversion, .endImageConversion) { _ in throw error }
+            return
+        }
+        observer.imageBegan(reference)
+        result.outcome = record == nil ? .converted : .updated
+        var converted = result
+        defer { result = converted }
+        try events.pair(.startImageConversion, .endImageConversion) { endFields in
+            defer {
+                endFields += [
+                    (.layers, "\(converted.layers)"), (.layersReused, "\(converted.layersReused)"),
+                    (.bytesDownloaded, "\(converted.bytesDownloaded)"),
+                ]
+            }
+            try publish(reference, from: source, events, &converted)
+        }
+    }
+
+    /// Whether the repository has what is wanted of the image, as its source has it now: one request at the most.
+    private func isUnchanged(_ record: ImageRecord, _ source: any ImageSource) throws -> Bool {
+        guard !options.convertAgain, !options.overwriteLayers,
+            record.requestedPlatform == options.platform.description,
+            repository.isComplete(record, options.contents)
+        else { return false }
+        return try source.currentDigest().description == record.referenceDigest
+    }
+
+    /// Fetches and publishes what is missing of an image.
+    private func publish(
+        _ reference: ImageReference, from source: any ImageSource, _ events: ConversionEvents,
+        _ result: inout ImageResult
+    ) throws {
+        let (document, manifest, referenceDigest) = try source.resolve(options.platform)
+        let (_, configuration) = try source.configuration(manifest)
+        let builds = options.contents.flat
+            && (options.convertAgain || options.overwriteLayers || !repository.hasFlatImage(manifest.config.digest))
+        let plan = PublicationPlan(
+            reference: reference, referenceDigest: referenceDigest, manifestBytes: document.bytes,
+            manifestDigest: document.digest, configurationDigest: manifest.config.digest,
+            platform: configuration.platform, requestedPlatform: options.platform,
+            layers: try plannedLayers(manifest, configuration, needed: options.contents.layers || builds),
+            contents: options.contents, replaces: options.overwriteLayers)
+        let fresh = plan.layers.indices.filter { plan.layers[$0].isNew }
+        result.layers = plan.layers.count
+        result.layersReused = plan.layers.count - fresh.count
+
+        let publication = try repository.begin(plan)
+        var isCommitted = false
+        defer { if !isCommitted { publication.abandon() } }
+        let downloaded = ByteCounter()
+        defer { result.bytesDownloaded = downloaded.total }
+        try Threads.forEach(fresh.count, width: options.concurrentDownloads) { position in
+            try addLayer(fresh[position], plan, to: publication, from: source, events, downloaded)
+        }
+        let facts: PublicationFacts
+        if options.contents.flat {
+            facts = try publishFlat(publication, plan, builds: builds, hasFresh: !fresh.isEmpty, events)
+        } else {
+            if !fresh.isEmpty { _ = try publication.mergedTree() }
+            facts = try commit(publication, plan, events)
+        }
+        isCommitted = true
+        for loss in facts.lost { observer.warn("\(reference): the file system did not keep \(loss)") }
+        events.emit(.publishImage, imageFields(plan))
+    }
+
+    private func publishFlat(
+        _ publication: any Publication, _ plan: PublicationPlan, builds: Bool, hasFresh: Bool,
+        _ events: ConversionEvents
+    ) throws -> PublicationFacts {
+        guard builds else {
+            if hasFresh { _ = try publication.mergedTree() }
+            let facts = try commit(publication, plan, events)
+            if facts.linkChanged { emitFlatImage(plan, events) }
+            return facts
+        }
+        return try events.pair(.startFlatConversion, .endFlatConversion) { endFields in
+            observer.flatBegan(plan.reference)
+            var entries: Int?
+            defer { observer.flatEnded(plan.reference, entries: entries) }
+            let count = try publication.addFlat(try publication.mergedTree())
+            let facts = try commit(publication, plan, events)
+            entries = count
+            endFields.append((.files, "\(count)"))
+            emitFlatImage(plan, events)
+            return facts
+        }
+    }
+
+    private func commit(
+        _ publication: any Publication, _ plan: PublicationPlan, _ events: ConversionEvents
+    ) throws -> PublicationFacts {
+        let facts = try publication.commit { observer.warn($0) }
+        for digest in facts.publishedLayers { events.emit(.publishLayer, [(.layerDigest, digest.hex)]) }
+        return facts
+    }
+
+    private func emitFlatImage(_ plan: PublicationPlan, _ events: ConversionEvents) {
+        events.emit(.publishFlatImage, imageFields(plan))
+    }
+
+    private func imageFields(_ plan: PublicationPlan) -> [(Field, String)] {
+        var fields: [(Field, String)] = []
+        if plan.contents.flat {
+            fields += [
+                (.publicPath, plan.reference.publicPath),
+                (.privatePath, RepositoryLayout.flatImage(plan.configurationDigest)),
+            ]
+        }
+        fields += [
+            (.manifestDigest, plan.manifestDigest.description),
+            (.configDigest, plan.configurationDigest.description),
+        ]
+        if let platform = plan.platform { fields.append((.platform, platform.description)) }
+        return fields
+    }
+
+    private func addLayer(
+        _ index: Int, _ plan: PublicationPlan, to publication: any Publication, from source: any ImageSource,
+        _ events: ConversionEvents, _ downloaded: ByteCounter
+    ) throws {
+        let descriptor = plan.layers[index].descriptor
+        let digest = descriptor.digest
+        try Interruption.check()
+        try events.pair(.startLayerConversion, .endLayerConversion, [(.layer, digest.hex)]) { endFields in
+            observer.layerBegan(digest, bytes: descriptor.size)
+            do {
+                let blob = try VerifiedStream(try source.blob(descriptor), descriptor) { count in
+                    downloaded.add(count)
+                    observer.layerAdvanced(digest, bytes: count)
+                }
+                let facts = try publication.addLayer(index, blob)
+                endFields.append((.sizeBytes, "\(facts.size)"))
+                observer.layerEnded(digest, entries: facts.entries, error: nil)
+            } catch {
+                observer.layerEnded(digest, entries: 0, error: "\(error)")
+                throw error
+            }
+        }
+    }
+
+    private func plannedLayers(
+        _ manifest: Manifest, _ configuration: ImageConfiguration, needed: Bool
+    ) throws -> [PlannedLayer] {
+        let history = configuration.history.filter { !$0.emptyLayer }
+        var seen: Set<Digest> = []
+        return try manifest.layers.enumerated().map { index, descriptor in
+            guard descriptor.layerKind == .tar else {
+                throw ConversionError(
+                    "layer \(descriptor.digest) is not in the registry (a \"foreign\" layer); this version doesn't fetch such layers")
+            }
+            let created = history.count == manifest.layers.count ? history[index].created : configuration.created
+            let isNew = needed && (options.overwriteLayers || !repository.hasLayer(descriptor.digest))
+            return PlannedLayer(
+                descriptor: descriptor, diffIdentifier: configuration.diffIdentifiers[index],
+                created: created.flatMap { Timestamp(rfc3339: $0) } ?? Timestamp(seconds: 0),
+                isNew: isNew && seen.insert(descriptor.digest).inserted)
+        }
+    }
+
+    private static func checkNoWildcard(_ reference: ImageReference) throws(ConversionError) {
+        guard reference.tagHasWildcard else { return }
+        throw ConversionError("\(reference): wildcards in tags are not expanded by this version; name the tags")
+    }
+}
+
+/// A conversion that can't be.
+package struct ConversionError: Error, CustomStringConvertible, Sendable {
+    package let description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// Counts bytes from several threads.
+private final class ByteCounter: Sendable {
+    private let count = Atomic<Int>(0)
+
+    func add(_ bytes: Int) { count.wrappingAdd(bytes, ordering: .relaxed) }
+
+    var total: Int64 { Int64(count.load(ordering: .relaxed)) }
+}
