@@ -19,8 +19,8 @@ import Platform
 final class LayerRoot {
     /// The root directory's descriptor.
     let root: CInt
-    /// Directories that no entry has named so far, only names beneath them.
-    private(set) var impliedDirectories: Set<[CChar]> = []
+    /// Directories that no entry has named so far, only names beneath them: at first the root.
+    private(set) var impliedDirectories: Set<[CChar]> = [EntryName.path([])]
     /// How this process marks what overlayfs is to hide.
     let marks: OverlayMarks
 

@@ -108,6 +108,7 @@ final class LayerWriter {
             })
         var end: Int64 = 0
         while let (offset, bytes) = try reader.nextBlock() {
+            try Interruption.check()
             try Self.write(bytes, to: file.raw, at: offset, end: &end)
         }
         if end < entry.size {
@@ -158,6 +159,7 @@ final class LayerWriter {
         }
         try attributes.apply(entry, to: root.root, createdMode: .max, isDirectory: true)
         directoryTimes[EntryName.path([])] = entry.modified
+        root.named(EntryName.path([]))
     }
 
     private func makeHardLink(_ entry: TarEntry, _ name: EntryName, _ base: [CChar]) throws {

@@ -73,6 +73,15 @@ package enum RepositoryJSON {
         return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
     }
 
+    /// A value as one line of JSON, without its end, keys sorted.
+    ///
+    /// - Throws: `EncodingError`, for values that JSON hasn't got.
+    package static func encodeLine(_ value: some Encodable) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return Array(try encoder.encode(value))
+    }
+
     /// A value from a file's bytes, or nil where they are none.
     package static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) -> Value? {
         try? JSONDecoder().decode(type, from: Data(bytes))

@@ -1,0 +1,45 @@
+// convert WISHLIST: every wish, once.
+
+import ArgumentParser
+import Conversion
+import Glibc
+import Platform
+import Repository
+import Terminal
+import Wishes
+
+struct ConvertCommand: DUCCCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "convert", abstract: "Converts every image of a wish list.")
+
+    @Argument(help: ArgumentHelp("The wish list, a YAML file.", valueName: "wishlist"))
+    var wishList: String
+
+    @OptionGroup var conversion: ConversionArguments
+    @OptionGroup var global: GlobalOptions
+
+    func execute(_ context: CommandContext) throws -> CInt {
+        var list = try WishList.read(path: wishList)
+        if let path = getenv("DUCC_IGNORE_ERRORS_FILE").map({ String(cString: $0) }), !path.isEmpty {
+            list.ignoreErrors.add(try IgnoreErrors.read(path: path))
+        }
+        for warning in list.warnings { context.log.warning("\(warning)") }
+        let options = try conversion.options()
+        let events = try context.events()
+        let observer = ConsoleObserver(display: context.display, log: context.log)
+        let repository = try Repositories.open(list.repository, create: true)
+        let began = MonotonicClock.nanoseconds()
+        let summary = try events.run {
+            try WishConversion.convert(
+                list,
+                with: ImageConverter(
+                    into: repository, client: context.registryClient(), options: options, events: events,
+                    observer: observer),
+                observer: observer)
+        }
+        context.display.finish()
+        let seconds = Double(MonotonicClock.nanoseconds() - began) / 1e9
+        StandardStream.output(ConsoleObserver.summary(summary, seconds: seconds))
+        return summary.hasFailed ? DUCCExit.failure : DUCCExit.success
+    }
+}

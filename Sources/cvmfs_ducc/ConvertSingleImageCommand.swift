@@ -1,0 +1,38 @@
+// convert-single-image IMAGE REPOSITORY.
+
+import ArgumentParser
+import Conversion
+import Images
+import Repository
+
+struct ConvertSingleImageCommand: DUCCCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "convert-single-image", abstract: "Converts one image.")
+
+    @Argument(help: ArgumentHelp("The image, SCHEME://REGISTRY/REPOSITORY:TAG or oci:PATH:TAG.", valueName: "image"))
+    var image: String
+
+    @Argument(help: ArgumentHelp("The repository, a directory.", valueName: "repository"))
+    var repository: String
+
+    @OptionGroup var conversion: ConversionArguments
+    @OptionGroup var global: GlobalOptions
+
+    func execute(_ context: CommandContext) throws -> CInt {
+        let reference: ImageReference
+        do { reference = try ImageReference(parsing: image) } catch { throw UsageError(description: "\(error)") }
+        let options = try conversion.options()
+        let events = try context.events()
+        let observer = ConsoleObserver(display: context.display, log: context.log)
+        let target = try Repositories.open(repository, create: true)
+        let result = try events.run {
+            try ImageConverter(
+                into: target, client: context.registryClient(), options: options, events: events,
+                observer: observer
+            ).convert(reference)
+        }
+        context.display.finish()
+        observer.imageEnded(reference, result)
+        return result.outcome == .failed ? DUCCExit.failure : DUCCExit.success
+    }
+}

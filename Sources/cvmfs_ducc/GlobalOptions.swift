@@ -1,0 +1,78 @@
+// What every command takes.
+
+import ArgumentParser
+import Conversion
+import Glibc
+import Images
+import Logging
+import Notifications
+import Platform
+import Registry
+import Repository
+import Terminal
+
+extension SyncPolicy: ExpressibleByArgument {}
+extension ProgressDisplay.Mode: ExpressibleByArgument {}
+
+/// How much is logged.
+enum Verbosity: String, ExpressibleByArgument, CaseIterable {
+    case trace, debug, info, warn, error
+
+    var level: Logger.Level {
+        switch self {
+        case .trace: .trace
+        case .debug: .debug
+        case .info: .info
+        case .warn: .warning
+        case .error: .error
+        }
+    }
+}
+
+/// Options of all commands.
+struct GlobalOptions: ParsableArguments {
+    @Option(
+        name: [.customShort("n"), .long],
+        help: ArgumentHelp("Append what happens, as JSON lines, to this file.", valueName: "file"))
+    var notificationFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Which events are forced to disk before the work goes on: every, publish or none.", valueName: "when"))
+    var notificationSync = SyncPolicy.publish
+
+    @Option(help: ArgumentHelp("How progress is shown: auto, plain or none.", valueName: "how"))
+    var progress = ProgressDisplay.Mode.auto
+
+    @Option(
+        name: [.customShort("v"), .long],
+        help: ArgumentHelp("How much is logged: trace, debug, info, warn or error.", valueName: "level"))
+    var verbosity = Verbosity.info
+}
+
+/// What a command works with.
+struct CommandContext {
+    let display: ProgressDisplay
+    let log: Logger
+    private let global: GlobalOptions
+
+    init(_ global: GlobalOptions) {
+        self.global = global
+        display = ProgressDisplay(mode: global.progress)
+        StandardErrorLogHandler.bootstrap(level: global.verbosity.level, display: display)
+        log = Logger(label: "cvmfs_ducc")
+    }
+
+    /// The events of this run: they go to the notification file, where one is named.
+    ///
+    /// - Throws: `NotificationFileError`.
+    func events() throws(NotificationFileError) -> ConversionEvents {
+        guard let path = global.notificationFile else { return ConversionEvents(nil) }
+        let mode = 0o660 & ~FileCreationMask.original
+        return ConversionEvents(
+            try NotificationWriter(path: path, sync: global.notificationSync, fileMode: mode))
+    }
+
+    /// A client for registries.
+    func registryClient() -> RegistryClient { RegistryClient(agent: "cvmfs_ducc/\(DUCC.version)") }
+}

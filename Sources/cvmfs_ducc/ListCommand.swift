@@ -1,0 +1,68 @@
+// list REPOSITORY: what is published, and since when.
+
+import ArgumentParser
+import Images
+import Platform
+import Repository
+import Terminal
+
+struct ListCommand: DUCCCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Lists the images in a repository.",
+        discussion: "Only images whose flat image or layers are there, whole, are listed.")
+
+    @Argument(help: ArgumentHelp("The repository, a directory.", valueName: "repository"))
+    var repository: String
+
+    @Flag(help: "One JSON object an image and line, with all digests.")
+    var json = false
+
+    @Option(
+        help: ArgumentHelp("Only images published since then: 2026-11-24, or 2026-11-24T08:00:00Z.", valueName: "time"),
+        transform: { text in
+            guard let time = Timestamp(rfc3339: text) else {
+                throw ValidationError("'\(text)' is no time: write 2026-11-24 or 2026-11-24T08:00:00Z.")
+            }
+            return time
+        })
+    var since: Timestamp?
+
+    @OptionGroup var global: GlobalOptions
+
+    func execute(_ context: CommandContext) throws -> CInt {
+        let opened = try Repositories.open(repository, create: false)
+        let records = try opened.records().filter { record in
+            guard Self.isWhole(record, in: opened) else { return false }
+            guard let since else { return true }
+            return Timestamp(rfc3339: record.published).map { $0 >= since } ?? false
+        }
+        if json {
+            for record in records { StandardStream.output(try Self.line(record)) }
+            return DUCCExit.success
+        }
+        var table = TextTable(columns: [
+            .init("IMAGE", shrinks: true), "PLATFORM", "CONFIG", "PUBLISHED", .init("SIZE", alignsRight: true),
+            .init("LAYERS", alignsRight: true),
+        ])
+        for record in records {
+            table.add([
+                record.publicPath, record.platform ?? "-",
+                String(record.configurationDigest.dropFirst("sha256:".count).prefix(12)),
+                String(record.published.prefix(16)).replacing("T", with: " "),
+                record.size.map(HumanText.bytes) ?? "-", "\(record.layers.count)",
+            ])
+        }
+        StandardStream.output(table.render(width: TerminalDevice.standardOutput.width))
+        return DUCCExit.success
+    }
+
+    /// Whether something of the image can be used: its flat image, or its layers.
+    private static func isWhole(_ record: ImageRecord, in repository: any ImageRepository) -> Bool {
+        repository.isComplete(record, PublishedContents(layers: false, flat: true))
+            || repository.isComplete(record, PublishedContents(layers: true, flat: false))
+    }
+
+    private static func line(_ record: ImageRecord) throws -> String {
+        String(decoding: try RepositoryJSON.encodeLine(record), as: UTF8.self)
+    }
+}
