@@ -45,3 +45,8 @@ enum { ducc_MSG_DONTWAIT_NOSIGNAL = MSG_DONTWAIT | MSG_NOSIGNAL };
 
 // makedev(3) is a macro.
 static inline dev_t ducc_makedev(unsigned int major, unsigned int minor) { return makedev(major, minor); }
+
+// A file in memory without a name, close-on-exec: what is given to a program to read without anybody having to wait.
+#include <sys/mman.h>
+extern int memfd_create(const char *name, unsigned int flags);
+static inline int ducc_memory_file(const char *name) { return memfd_create(name, 1U); }

@@ -1,0 +1,80 @@
+// What is run for an event: no shell anywhere, so nothing in a value is ever interpreted.
+
+import Glibc
+import Notifications
+import Platform
+
+/// The hook can't be run as it was given.
+struct HookError: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// A program and its arguments with placeholders.
+struct HookCommand {
+    let program: String
+    /// What `DUCC_HOOK` says.
+    let name: String
+    private let arguments: [String]
+    private let inherited: [String]
+
+    /// - Parameter words: the program and its arguments.
+    /// - Throws: `HookError` where there is no such program.
+    init(words: [String], name: String?) throws(HookError) {
+        program = words[0]
+        arguments = Array(words.dropFirst())
+        self.name = name ?? Files.lastComponent(of: program)
+        inherited = ["PATH", "HOME", "LANG"].compactMap { (name: String) in
+            getenv(name).map { "\(name)=\(String(cString: $0))" }
+        }
+        guard let problem = Self.problem(with: program) else { return }
+        throw HookError(description: "cannot run \(program): \(problem)")
+    }
+
+    /// The arguments for an event: `{field}` is the event's value, or nothing where it lacks the field.
+    func arguments(for event: Event) -> [String] { arguments.map { Self.fill($0, from: event) } }
+
+    /// The whole environment for an event.
+    func environment(for event: Event, attempt: Int) -> [String] {
+        var variables = inherited
+        for (field, value) in event.fields where Self.isVariable(field.rawValue[...]) {
+            // These two are ours.
+            if field.rawValue == "attempt" || field.rawValue == "hook" { continue }
+            variables.append("DUCC_\(field.rawValue.uppercased())=\(value)")
+        }
+        return variables + ["DUCC_ATTEMPT=\(attempt)", "DUCC_HOOK=\(name)"]
+    }
+
+    /// Whether a name has the form `[a-z][a-z0-9_]*`.
+    private static func isVariable(_ name: Substring) -> Bool { Action(rawValue: String(name)).isWellFormed }
+
+    /// Values are put in once: what they contain is not looked at again.
+    private static func fill(_ text: String, from event: Event) -> String {
+        var result = ""
+        var rest = text[...]
+        while let open = rest.firstIndex(of: "{") {
+            result += rest[..<open]
+            let inside = rest[rest.index(after: open)...]
+            if let close = inside.firstIndex(of: "}"), isVariable(inside[..<close]) {
+                result += event[Field(rawValue: String(inside[..<close]))] ?? ""
+                rest = inside[inside.index(after: close)...]
+            } else {
+                result += "{"
+                rest = inside
+            }
+        }
+        return result + rest
+    }
+
+    /// Why a program can't be run, as far as that can be told before; nil where it can.
+    private static func problem(with program: String) -> String? {
+        if program.utf8.contains(UInt8(ascii: "/")) {
+            if Files.isDirectory(program) { return "it is a directory" }
+            return access(program, X_OK) == 0 ? nil : SystemError.reason(errno)
+        }
+        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
+        let isThere = path.split(separator: ":").contains { directory in
+            access("\(directory)/\(program)", X_OK) == 0 && !Files.isDirectory("\(directory)/\(program)")
+        }
+        return isThere ? nil : "there is no such program in PATH; name it with its directory (./\(program))"
+    }
+}

@@ -1,0 +1,37 @@
+// What follows an attempt: pure, so that it can be read, and tested, without a process.
+
+import Glibc
+import Platform
+
+/// When an event is tried again, and when it is given up.
+struct RetrySchedule {
+    /// What to do after an attempt.
+    enum Decision: Equatable {
+        case done
+        /// To be tried again after so many milliseconds.
+        case again(milliseconds: Int)
+        case giveUp
+    }
+
+    var attempts = 8
+    var delayMilliseconds = 1000
+    var longestDelayMilliseconds = 600_000
+
+    /// - Parameters:
+    ///   - attempt: the attempt that ended, from 1.
+    ///   - jitter: 0 up to 1, so that many hooks that failed together don't come back together.
+    func decide(after outcome: AttemptOutcome, attempt: Int, jitter: Double) -> Decision {
+        switch outcome {
+        case .ended(.exited(0)): return .done
+        // EX_DATAERR: the event itself is what the program can't take.
+        case .ended(.exited(65)): return .giveUp
+        // The event doesn't fit into a process's arguments and never will.
+        case .notStarted(let error) where error.code == E2BIG: return .giveUp
+        default: break
+        }
+        if attempt >= attempts { return .giveUp }
+        let doubled = delayMilliseconds << min(attempt - 1, 20)
+        let delay = min(doubled, longestDelayMilliseconds)
+        return .again(milliseconds: delay + Int(Double(delay) * 0.1 * jitter))
+    }
+}

@@ -1,0 +1,30 @@
+// The one place for exit codes.
+
+import Platform
+
+/// How the program ends.
+enum ExitStatusCode {
+    /// All done, or the reader of standard output left.
+    case done
+    /// The command line is wrong.
+    case usage
+    /// There is no such stream, or it can't be read.
+    case noStream
+    /// The cursor is in use by another process.
+    case inUse
+    /// The state directory or the hook is of no use.
+    case configuration
+    /// A signal asked for the end.
+    case interrupted(Interrupted)
+
+    var code: Int32 {
+        switch self {
+        case .done: 0
+        case .usage: 64
+        case .noStream: 66
+        case .inUse: 69
+        case .configuration: 78
+        case .interrupted(let signal): signal.exitCode
+        }
+    }
+}

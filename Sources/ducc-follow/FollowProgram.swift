@@ -1,0 +1,36 @@
+import ArgumentParser
+import Following
+import Glibc
+import Platform
+
+/// From the command line to the exit code.
+enum FollowProgram {
+    static func main(_ arguments: [String], watcher: DirectoryWatcher) -> ExitStatusCode {
+        let command: FollowCommand
+        do {
+            command = try FollowCommand.parse(arguments)
+        } catch {
+            let text = FollowCommand.fullMessage(for: error)
+            if FollowCommand.exitCode(for: error) == .success {
+                print(text)
+                return .done
+            }
+            Report.write(text)
+            return .usage
+        }
+        do {
+            return try FollowSession(command, watcher: watcher).run()
+        } catch let error as Interrupted {
+            return .interrupted(error)
+        } catch let error as CursorError {
+            Report.say(error.description)
+            return error.isInUse ? .inUse : .configuration
+        } catch let error as HookError {
+            Report.say(error.description)
+            return .configuration
+        } catch {
+            Report.say("\(error)")
+            return .noStream
+        }
+    }
+}

@@ -1,0 +1,139 @@
+// One run of the program: from where, to whom, and when the cursor moves.
+
+import Following
+import Glibc
+import Notifications
+import Platform
+
+/// Follows one stream until its end, a signal, or a reader that leaves.
+final class FollowSession {
+    /// How often a cursor that only moved over unwanted events is saved.
+    private static let idleSave: UInt64 = 1_000_000_000
+
+    private let command: FollowCommand
+    private let filter: EventFilter
+    private let cursorFile: CursorFile?
+    private let follower: StreamFollower
+    private let hook: ExecDelivery?
+    private var printer: EventPrinter
+    private var saved: Cursor?
+    private var lastSave: UInt64 = 0
+    private var saidThatCursorFails = false
+    private var isDelivering = false
+    private var skipped = 0
+
+    init(_ command: FollowCommand, watcher: DirectoryWatcher) throws {
+        self.command = command
+        let filter = EventFilter(command)
+        self.filter = filter
+        printer = EventPrinter(format: command.format)
+        hook = try ExecDelivery(command)
+        cursorFile = try command.cursor.map {
+            try CursorFile(name: $0, state: StateDirectory.path(command.state))
+        }
+        let stored = try cursorFile?.load()
+        let start: StartPosition
+        if let stored {
+            start = .cursor(stored)
+        } else if let lines = command.lines {
+            start = .last(lines, matching: filter.matches)
+        } else if command.noFollow {
+            start = .beginning
+        } else {
+            start = hook == nil ? .last(10, matching: filter.matches) : .end
+        }
+        follower = try StreamFollower(path: command.file, start: start, watcher: watcher)
+        saved = stored
+    }
+
+    func run() throws -> ExitStatusCode {
+        if !follower.isThere {
+            if command.noFollow {
+                Report.say("there is no stream \(command.file)")
+                return .noStream
+            }
+            Report.say("\(command.file) is not there yet: waiting for it")
+        }
+        // At once: where a hook begins must not depend on when its first event comes.
+        save()
+        do {
+            try follow()
+            save(force: true)
+            return .done
+        } catch let error as Interrupted {
+            // An event whose delivery was interrupted was not acknowledged: the cursor stays before it.
+            if isDelivering {
+                if let saved { try cursorFile?.save(saved, force: true) }
+            } else {
+                try printer.flush()
+                save(force: true)
+            }
+            return .interrupted(error)
+        } catch let error as SystemError where error.code == EPIPE {
+            return .done
+        }
+    }
+
+    private func follow() throws {
+        while true {
+            try Interruption.check()
+            guard let followed = try follower.next() else {
+                try settle()
+                if command.noFollow { return }
+                try follower.wait()
+                continue
+            }
+            switch followed {
+            case .notice(let text): Report.say(text)
+            case .unreadable(let problem, let excerpt, let file):
+                Report.say("\(file): a line is no event, it \(problem): \(excerpt)")
+            case .event(let event) where filter.matches(event): try handle(event)
+            case .event: try skip()
+            }
+        }
+    }
+
+    private func handle(_ event: Event) throws {
+        if let hook {
+            isDelivering = true
+            try hook.deliver(event)
+            isDelivering = false
+            follower.lastEventIdentifier = event.identifier
+            // Before the next delivery begins: whatever happens then, this one is not repeated.
+            save()
+            return
+        }
+        printer.add(event)
+        follower.lastEventIdentifier = event.identifier
+        if printer.isFull { try settle() }
+    }
+
+    /// An unwanted event. Where nothing else comes, the cursor moves all the same.
+    private func skip() throws {
+        skipped += 1
+        if skipped % 10_000 == 0 { try settle() }
+    }
+
+    /// Everything that was read is done: the cursor may move here.
+    private func settle() throws {
+        let hadOutput = !printer.isEmpty
+        try printer.flush()
+        if hadOutput || MonotonicClock.nanoseconds() - lastSave >= Self.idleSave { save() }
+    }
+
+    private func save(force: Bool = false) {
+        guard let cursorFile else { return }
+        let cursor = follower.cursor
+        if cursor == saved && !force { return }
+        do throws(CursorError) {
+            try cursorFile.save(cursor, force: force)
+            saved = cursor
+            lastSave = MonotonicClock.nanoseconds()
+            saidThatCursorFails = false
+        } catch {
+            // An event that is repeated after a restart is better than one that isn't delivered now.
+            if !saidThatCursorFails { Report.say(error.description) }
+            saidThatCursorFails = true
+        }
+    }
+}
