@@ -69,10 +69,17 @@ let package = Package(
             swiftSettings: settings),
 
         .target(
-            name: "Support", dependencies: ["Platform"], path: "Tests/Support", swiftSettings: settings),
+            name: "Support", dependencies: ["Platform", "CLinux"], path: "Tests/Support", swiftSettings: settings),
         tests("Architecture"),
         tests("Images", ["Images"]),
         tests("YAML", ["YAML"]),
         tests("Wishes", ["Wishes", "Images"]),
+        tests("Terminal", ["Terminal", "Support", logging]),
+        tests("Notifications", ["Notifications", "Support", "Platform"]),
+        tests("Following", ["Following", "Notifications", "Support", "Platform"]),
+        tests("FollowCommand", ["Notifications", "Support", "Platform"]),
+        .executableTarget(
+            name: "append-benchmark", dependencies: ["Notifications", "Platform"], path: "Tests/AppendBenchmark",
+            swiftSettings: settings),
     ]
 )

@@ -50,3 +50,9 @@ static inline dev_t ducc_makedev(unsigned int major, unsigned int minor) { retur
 #include <sys/mman.h>
 extern int memfd_create(const char *name, unsigned int flags);
 static inline int ducc_memory_file(const char *name) { return memfd_create(name, 1U); }
+
+// A pipe whose ends no other program inherits. The first descriptor is read, the second written.
+static inline int ducc_pipe(int ends[2]) {
+    extern int pipe2(int[2], int);
+    return pipe2(ends, O_CLOEXEC);
+}
