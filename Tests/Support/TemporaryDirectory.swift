@@ -1,47 +1,41 @@
+// Directories of a test's own, and text files in them.
+
 import Glibc
 import Platform
 
-/// A directory of a test's own, gone with the value.
-public final class TemporaryDirectory: Sendable {
-    /// Its path, without symbolic links in it.
-    public let path: String
+/// A directory that is removed, with everything in it, when the last reference goes.
+package final class TemporaryDirectory: Sendable {
+    package let path: String
 
-    /// Creates it.
-    public init() throws {
-        let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    /// - Parameter parent: where it is made; nil: `TMPDIR`, or `/tmp`.
+    package init(in parent: String? = nil) throws {
+        let base = parent ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         path = "\(base)/ducc-test-\(RandomIdentifier.hex(8))"
-        try Files.makeDirectories(path, mode: 0o755)
+        try Files.makeDirectories(path)
     }
 
     deinit { try? Files.removeTree(path) }
 
     /// The path of something in it.
-    public func file(_ name: String) -> String { "\(path)/\(name)" }
+    package func path(_ name: String) -> String { "\(path)/\(name)" }
 
-    /// Writes a file in it.
-    public func write(_ text: String, to name: String, mode: mode_t = 0o644) throws {
-        try Files.replace(file(name), with: Array(text.utf8), mode: mode, sync: false)
+    /// Writes a file, and its missing parents, and returns its path.
+    @discardableResult
+    package func write(_ name: String, _ text: String, mode: mode_t = 0o644) throws -> String {
+        try write(name, Array(text.utf8), mode: mode)
     }
 
-    /// A file's text; nothing where it isn't there.
-    public func text(of name: String) -> String {
-        (try? Files.read(file(name), limit: 1 << 30)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    /// Writes a file, and its missing parents, and returns its path.
+    @discardableResult
+    package func write(_ name: String, _ bytes: [UInt8], mode: mode_t = 0o644) throws -> String {
+        let file = path(name)
+        try Files.makeDirectories(Files.parentPath(of: file))
+        try Files.replace(file, with: bytes, mode: mode, sync: false)
+        return file
     }
+}
 
-    /// A file's lines, without their ends.
-    public func lines(of name: String) -> [String] {
-        text(of: name).split(separator: "\n", omittingEmptySubsequences: true).map(String.init)
-    }
-
-    /// Appends text to a file in one write, as another program would.
-    public func append(_ text: String, to name: String) throws {
-        let file = try OwnedDescriptor(opening: file(name), O_WRONLY | O_APPEND | O_CREAT, mode: 0o644)
-        var text = text
-        let written = text.withUTF8 { writeOnce(file.raw, $0) }
-        guard written == text.utf8.count else { throw SystemError("append to", name) }
-    }
-
-    private func writeOnce(_ descriptor: CInt, _ bytes: UnsafeBufferPointer<UInt8>) -> Int {
-        Glibc.write(descriptor, bytes.baseAddress, bytes.count)
-    }
+/// A whole file as text.
+package func text(of path: String) throws -> String {
+    String(decoding: try Files.read(path, limit: 1 << 30), as: UTF8.self)
 }
