@@ -35,7 +35,7 @@ struct JSONParser {
     }
 
     private mutating func value(depth: Int) throws(JSONError) -> JSONValue {
-        guard depth <= Self.deepest else { throw error("more than \(Self.deepest) levels deep") }
+        guard depth < Self.deepest else { throw error("more than \(Self.deepest) levels deep") }
         skipSpace()
         guard let first = current else { throw error("the text ends too early") }
         switch first {
