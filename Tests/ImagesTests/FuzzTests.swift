@@ -36,7 +36,9 @@ struct FuzzTests {
         var parsed = 0
         for _ in 0..<60_000 {
             let count = Int.random(in: 0...9, using: &random)
-            let start = ["", "", "host/", "host.org:5000/a", "oci:/srv/"].randomElement(using: &random) ?? ""
+            let start =
+                ["", "", "host/", "host.org:5000/a", "podmanStore/a", "oci:/srv/"].randomElement(
+                    using: &random) ?? ""
             let text =
                 start + (0..<count).compactMap { _ in Self.pieces.randomElement(using: &random) }.joined()
             guard let reference = try? ImageReference(parsing: text) else { continue }

@@ -64,6 +64,9 @@ struct JSONTests {
         #expect(error?.description.hasSuffix("more than 100 levels deep") == true)
         _ = try parse(String(repeating: "[", count: 100) + String(repeating: "]", count: 100))
         #expect(throws: JSONError.self) {
+            try parse(String(repeating: "[", count: 101) + String(repeating: "]", count: 101))
+        }
+        #expect(throws: JSONError.self) {
             try JSONValue.parse([UInt8](repeating: 0x20, count: 11), limit: 10)
         }
     }
