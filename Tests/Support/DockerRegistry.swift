@@ -36,7 +36,7 @@ package final class DockerRegistry: Sendable {
 
     /// The requests so far, one line each: "GET /v2/… 200".
     package func requests() throws -> [String] {
-        directory.text(of: "log").split(separator: "\n").compactMap { line in
+        try text(of: directory.path("log")).split(separator: "\n").compactMap { line in
             // Apache's combined form: … "GET /v2/ HTTP/1.1" 200 …
             let parts = line.split(separator: "\"", omittingEmptySubsequences: false)
             guard parts.count > 2, parts[1].hasSuffix(" HTTP/1.1") || parts[1].hasSuffix(" HTTP/2.0") else { return nil }
@@ -55,14 +55,15 @@ package final class DockerRegistry: Sendable {
     private static func start(in directory: TemporaryDirectory) throws -> (ChildProcess, String)? {
         let host = "127.0.0.1:\(try freePort())"
         let configuration = try directory.write(
+            "config.yml",
             """
             version: 0.1
             log: {accesslog: {disabled: false}, level: warn}
-            storage: {filesystem: {rootdirectory: \(directory.file("data"))}, delete: {enabled: true}}
+            storage: {filesystem: {rootdirectory: \(directory.path("data"))}, delete: {enabled: true}}
             http: {addr: "\(host)", secret: test}
-            """, to: "config.yml")
+            """)
         let log = try OwnedDescriptor(
-            opening: directory.file("log"), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, mode: 0o600)
+            opening: directory.path("log"), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, mode: 0o600)
         let process = try ChildProcess.start(
             "docker-registry", ["serve", configuration], output: log.raw, errors: log.raw)
         let end = try process.endDescriptor()
