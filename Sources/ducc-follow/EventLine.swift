@@ -19,17 +19,19 @@ struct EventLine {
         }
         let isNarrow = width < 60
         let time = isNarrow ? String(clock(of: event).prefix(5)) : clock(of: event)
-        let actionWidth = isNarrow ? 14 : 21
+        let actionWidth = isNarrow ? 15 : width < 100 ? 22 : 26
         let outcomeWidth = isNarrow ? 5 : min(40, max(22, width - 80 + 22))
         let subjectWidth = max(0, width - TextLayout.width(of: time) - actionWidth - outcomeWidth - 3)
         let shownOutcome = TextLayout.cut(outcome, outcomeWidth)
-        // The colours come last: they have no width.
-        return [
-            Colour.dim.paint(time, if: hasColour),
-            paint(event, TextLayout.pad(TextLayout.fit(action, actionWidth), actionWidth)),
-            TextLayout.pad(TextLayout.fit(subject, subjectWidth), subjectWidth),
-            colour.map { $0.paint(shownOutcome, if: hasColour) } ?? shownOutcome,
-        ].joined(separator: " ")
+        let shownAction = TextLayout.cut(action, actionWidth)
+        let shownSubject = TextLayout.fit(subject, subjectWidth)
+        // Colours have no width: they come after everything was measured, and padding stands outside of them.
+        var line = Colour.dim.paint(time, if: hasColour) + " " + paint(event, shownAction)
+        if shownSubject.isEmpty && shownOutcome.isEmpty { return line }
+        line += TextLayout.pad("", actionWidth - TextLayout.width(of: shownAction)) + " " + shownSubject
+        if shownOutcome.isEmpty { return line }
+        line += TextLayout.pad("", subjectWidth - TextLayout.width(of: shownSubject)) + " "
+        return line + (colour?.paint(shownOutcome, if: hasColour) ?? shownOutcome)
     }
 
     /// The part of DUCC's wall time behind the date.
@@ -44,7 +46,9 @@ struct EventLine {
             .image, .publicPath, .imageRequest, .thinImage, .layer, .layerDigest, .repository,
         ]
         for field in fields {
-            if let value = event[field], !value.isEmpty { return value }
+            guard let value = event[field], !value.isEmpty else { continue }
+            // https is what everybody expects: it tells nothing.
+            return value.hasPrefix("https://") ? String(value.dropFirst(8)) : value
         }
         return ""
     }
@@ -63,7 +67,7 @@ struct EventLine {
         let text = [
             TextLayout.pad(size, 7, alignRight: true), TextLayout.pad(elapsed, 7, alignRight: true),
             TextLayout.printable(status),
-        ].joined(separator: " ")
+        ].filter { !$0.isEmpty }.joined(separator: " ")
         return (text, status == "ok" ? .green : nil)
     }
 

@@ -10,12 +10,12 @@ enum FollowProgram {
         do {
             command = try FollowCommand.parse(arguments)
         } catch {
-            let text = FollowCommand.fullMessage(for: error)
             if FollowCommand.exitCode(for: error) == .success {
-                print(text)
+                print(FollowCommand.fullMessage(for: error))
                 return .done
             }
-            Report.write(text)
+            Report.say(FollowCommand.message(for: error))
+            Report.say("ducc-follow --help says what there is")
             return .usage
         }
         do {
