@@ -4,7 +4,7 @@
  *     append FILE COUNT          appends COUNT events to FILE, prints the events per second
  *
  * For each event: is the open file still the one at the path (stat), the time in two forms, one line of the stream's
- * format (about 600 bytes, ending in a check over the line and carrying the check of the line before), SHA-256
+ * format (about 640 bytes, ending in a check over the line and carrying the check of the line before), SHA-256
  * through libcrypto, one write(2). No fdatasync, and nothing for long, broken or unusual values.
  */
 #include <errno.h>
@@ -18,7 +18,14 @@
 #include <unistd.h>
 
 #define RUN "6f1d3c0a-5b5e-4a7e-9a38-0d1b0c6e2f47"
-#define HEX64 "2a50ac3735855f2a8b575f077ffc52e9ee8dde0f4f5bcb6741135866afabf984"
+/* The event that Tests/AppendBenchmark emits, so that both write the same bytes. */
+#define ACTION "end_layer_conversion"
+#define OWN_FIELDS \
+    "\",\"image_request\":\"https://registry.example.org/atlas/athena:25.0.1\"," \
+    "\"image\":\"registry.example.org/atlas/athena:25.0.1\"," \
+    "\"layer\":\"167126a72c1a6dec1cfe595fd1d7cff86d4800482c1dea55bdfb4b5299b95d60\"," \
+    "\"id\":\"f1cec170-cfe9-40ed-8c57-0a733cc918ae\",\"status\":\"ok\",\"size_bytes\":\"2127872\"," \
+    "\"time_elapsed_s\":\"0.585205\""
 
 static void fail(const char *what)
 {
@@ -105,20 +112,14 @@ int main(int argc, char **argv)
         at = text(at, universal);
         at = text(at, ".");
         at = number(at, (unsigned long)now.tv_nsec, 9);
-        at = text(at, "Z\",\"action\":\"publish_layer\",\"event_id\":\"" RUN ":");
+        at = text(at, "Z\",\"action\":\"" ACTION "\",\"event_id\":\"" RUN ":");
         at = number(at, seq, 1);
         at = text(at, "\",\"run_id\":\"" RUN "\",\"seq\":\"");
         at = number(at, seq, 1);
         at = text(at, "\",\"prev\":\"");
         at = text(at, previous);
         at = text(at, writer);
-        at = text(at, "\",\"image_request\":\"https://registry.example.org/atlas/analysis:24.2.");
-        at = number(at, seq % 100, 1);
-        at = text(at, "\",\"layer\":\"" HEX64 "\",\"id\":\"" RUN "\",\"size_bytes\":\"");
-        at = number(at, seq * 4096, 1);
-        at = text(at, "\",\"time_elapsed_s\":\"0.");
-        at = number(at, (unsigned long)now.tv_nsec / 1000, 6);
-        at = text(at, "\"");
+        at = text(at, OWN_FIELDS);
         long length = at - line;
         if (!EVP_DigestInit_ex2(context, sha256, NULL) || !EVP_DigestUpdate(context, line, (size_t)length)
             || !EVP_DigestFinal_ex(context, digest, NULL))
