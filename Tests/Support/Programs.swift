@@ -11,8 +11,14 @@ package enum Programs {
         return path
     }()
 
-    package static let ducc = "\(root)/.build/release/cvmfs_ducc"
-    package static let follow = "\(root)/.build/release/ducc-follow"
+    /// Where they are; `DUCC_TEST_PROGRAMS` names another place while one works on them.
+    private static let directory =
+        ProcessEnvironment.current["DUCC_TEST_PROGRAMS"] ?? "\(root)/.build/release"
+
+    package static let ducc = "\(directory)/cvmfs_ducc"
+    package static let follow = "\(directory)/ducc-follow"
+    /// A writer in a process of its own.
+    package static let appendBenchmark = "\(directory)/append-benchmark"
 }
 
 /// How many rounds a random test makes: `make test-long` makes many.
