@@ -5,9 +5,9 @@ import Notifications
 import Platform
 
 /// Finds a stream's rotated files.
-enum RotatedFiles {
+package enum RotatedFiles {
     /// What a rotated file's name says about its age.
-    enum Suffix: Equatable {
+    package enum Suffix: Equatable {
         /// `.1`: the greater, the older.
         case number(Int)
         /// `-20261124`, `-20261124-1795500000`: the greater, the newer.
@@ -21,7 +21,7 @@ enum RotatedFiles {
     /// The rotated files of a stream that can be read as they are, oldest first.
     ///
     /// - Throws: `SystemError` where their directory can't be read; an absent one has none.
-    static func list(of path: String) throws(SystemError) -> [String] {
+    package static func list(of path: String) throws(SystemError) -> [String] {
         let directory = Files.parentPath(of: path)
         let base = Files.lastComponent(of: path)
         var found: [(path: String, suffix: Suffix, first: String)] = []
@@ -37,7 +37,7 @@ enum RotatedFiles {
     }
 
     /// nil where the name is not one of a rotated, uncompressed file of `base`.
-    static func suffix(of name: String, base: String) -> Suffix? {
+    package static func suffix(of name: String, base: String) -> Suffix? {
         guard name.hasPrefix(base), name != base else { return nil }
         let rest = name.dropFirst(base.count)
         guard let separator = rest.first, separator == "." || separator == "-",

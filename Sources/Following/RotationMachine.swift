@@ -2,13 +2,18 @@
 // Nothing here touches a file: looks, growth and time come in, decisions go out.
 
 /// What the kernel knows a file by, as long as it is open.
-struct FileKey: Hashable, Sendable {
-    let device: UInt64
-    let inode: UInt64
+package struct FileKey: Hashable, Sendable {
+    package let device: UInt64
+    package let inode: UInt64
+
+    package init(device: UInt64, inode: UInt64) {
+        self.device = device
+        self.inode = inode
+    }
 }
 
 /// The open files of one stream, oldest first. The last one is what writers append to now, as far as is known.
-struct RotationMachine {
+package struct RotationMachine {
     private struct OpenFile {
         let key: FileKey
         var lastGrowth: UInt64
@@ -17,7 +22,7 @@ struct RotationMachine {
     }
 
     /// What a look at the path asks for.
-    enum LookResult: Equatable {
+    package enum LookResult: Equatable {
         /// The file at the path is the newest one that is open, or there is none.
         case unchanged
         /// Another file is at the path: it and whatever lies between must be opened.
@@ -31,13 +36,13 @@ struct RotationMachine {
     /// write still appends to it.
     private let rotateWait: UInt64
 
-    init(rotateWait: UInt64) { self.rotateWait = rotateWait }
+    package init(rotateWait: UInt64) { self.rotateWait = rotateWait }
 
     /// The open files, oldest first.
-    var order: [FileKey] { files.map(\.key) }
+    package var order: [FileKey] { files.map(\.key) }
 
     /// The path was looked at.
-    mutating func looked(at key: FileKey?, now: UInt64) -> LookResult {
+    package mutating func looked(at key: FileKey?, now: UInt64) -> LookResult {
         guard let key, key != files.last?.key else { return .unchanged }
         guard let index = files.firstIndex(where: { $0.key == key }) else { return .findNewer }
         files.append(files.remove(at: index))
@@ -45,26 +50,26 @@ struct RotationMachine {
     }
 
     /// Newer files were opened, oldest first.
-    mutating func opened(_ keys: [FileKey], now: UInt64) {
+    package mutating func opened(_ keys: [FileKey], now: UInt64) {
         // What was the newest one is a renamed file from now on, however long it has been quiet.
         if !files.isEmpty { files[files.count - 1].lastGrowth = now }
         files += keys.map { OpenFile(key: $0, lastGrowth: now, isRecognisable: false) }
     }
 
     /// Bytes of a file were read.
-    mutating func grew(_ key: FileKey, now: UInt64) {
+    package mutating func grew(_ key: FileKey, now: UInt64) {
         guard let index = files.firstIndex(where: { $0.key == key }) else { return }
         files[index].lastGrowth = now
     }
 
     /// A file's first line is complete.
-    mutating func recognisable(_ key: FileKey) {
+    package mutating func recognisable(_ key: FileKey) {
         guard let index = files.firstIndex(where: { $0.key == key }) else { return }
         files[index].isRecognisable = true
     }
 
     /// The renamed files that are finished now; they are forgotten here.
-    mutating func finished(now: UInt64) -> [FileKey] {
+    package mutating func finished(now: UInt64) -> [FileKey] {
         var done: [FileKey] = []
         while let first = files.first, mayFinish, now >= first.lastGrowth + rotateWait {
             done.append(first.key)
@@ -74,7 +79,7 @@ struct RotationMachine {
     }
 
     /// When `finished` is to be asked again although nothing happened.
-    var deadline: UInt64? {
+    package var deadline: UInt64? {
         guard let first = files.first, mayFinish else { return nil }
         return first.lastGrowth + rotateWait
     }

@@ -23,7 +23,7 @@ public enum Followed: Sendable {
 public final class StreamFollower {
     /// The stream's path.
     public let path: String
-    private let watcher: DirectoryWatcher
+    private let watcher: DirectoryWatcher?
     private var machine: RotationMachine
     private var streams: [OpenStream] = []
     private var notices: [String] = []
@@ -49,10 +49,11 @@ public final class StreamFollower {
     ///
     /// - Parameters:
     ///   - start: where to begin.
+    ///   - watcher: tells when to look; without one the stream is looked at from time to time.
     ///   - rotateWait: seconds without growth after which a renamed file is finished.
     /// - Throws: `SystemError` where what is at the path can't be read.
     public init(
-        path: String, start: StartPosition, watcher: DirectoryWatcher, rotateWait: Double = 5
+        path: String, start: StartPosition, watcher: DirectoryWatcher?, rotateWait: Double = 5
     ) throws(SystemError) {
         self.path = path
         self.watcher = watcher
@@ -118,10 +119,10 @@ public final class StreamFollower {
         let timeout = ends.min().map { CInt(min(($0 > now ? $0 - now : 0) / 1_000_000 + 1, 1 << 30)) } ?? -1
         var descriptors = [
             pollfd(fd: Interruption.descriptor, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: watcher.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: watcher?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
         ]
         poll(&descriptors, 2, timeout)
-        if descriptors[1].revents != 0 { _ = watcher.drain() }
+        if descriptors[1].revents != 0 { _ = watcher?.drain() }
         try Interruption.check()
     }
 
@@ -203,6 +204,6 @@ public final class StreamFollower {
         var directories: Set = [FoundFile.target(of: Files.parentPath(of: path))]
         directories.insert(Files.parentPath(of: FoundFile.target(of: path)))
         // All of them, also where the first one fails.
-        isWatched = directories.map { watcher.watch($0) }.allSatisfy { $0 }
+        isWatched = directories.map { watcher?.watch($0) ?? false }.allSatisfy { $0 }
     }
 }

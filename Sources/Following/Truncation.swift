@@ -2,7 +2,7 @@
 // power failure.
 
 /// What has become of a file between two looks.
-enum Truncation: Equatable {
+package enum Truncation: Equatable {
     /// It only grew.
     case none
     /// It holds something else now: read it from its beginning.
@@ -14,7 +14,7 @@ enum Truncation: Equatable {
     ///   - size: the file's size now.
     ///   - consumed: how much of it was read.
     ///   - hasSameFirstLine: whether it begins as it did; nil where no first line is known yet.
-    static func judge(size: Int64, consumed: Int64, hasSameFirstLine: Bool?) -> Truncation {
+    package static func judge(size: Int64, consumed: Int64, hasSameFirstLine: Bool?) -> Truncation {
         switch hasSameFirstLine {
         case .some(true): size < consumed ? .lostItsEnd : .none
         case .some(false): .startOver

@@ -65,9 +65,12 @@ public struct Event: Sendable {
         }
     }
 
-    /// Whether the line proves itself; nil where it has no `check` (the original DUCC's lines).
+    /// Whether the line proves itself; nil for a line of the original DUCC, which has nothing to prove itself with.
     public var isProven: Bool? {
-        guard let last = spans.last, let check = self[.check] else { return nil }
+        guard let last = spans.last, let check = self[.check] else {
+            // One that has an identifier had a check too.
+            return self[.eventIdentifier] == nil ? nil : false
+        }
         // The check covers everything before `,"check":"`.
         let behind = ",\"check\":\"".utf8.count
         let end = last.value.lowerBound - behind

@@ -83,6 +83,15 @@ struct LineBuffer: ~Copyable {
             var index = 0
             let end = source.count
             while index < end {
+                // Eight at a time, as long as none of them is special or beyond ASCII.
+                while index + 8 <= end, let base = source.baseAddress {
+                    let word = UnsafeRawPointer(base + index).loadUnaligned(as: UInt64.self)
+                    if Self.hasSpecial(word) { break }
+                    UnsafeMutableRawPointer(memory + 1 + count).storeBytes(of: word, as: UInt64.self)
+                    count += 8
+                    index += 8
+                }
+                if index == end { break }
                 let byte = source[index]
                 if byte >= 0x20 && byte != 0x22 && byte != 0x5c && byte != 0xc2 && byte != 0xe2 {
                     memory[1 + count] = byte
@@ -93,6 +102,16 @@ struct LineBuffer: ~Copyable {
                 index += appendSpecial(source, index)
             }
         }
+    }
+
+    /// Whether one of eight bytes is a control character, a quotation mark, a backslash or not ASCII.
+    @inline(__always) private static func hasSpecial(_ word: UInt64) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        // A byte borrows from its high bit where it is smaller than what is taken away.
+        let control = word &- ones &* 0x20
+        let quotation = (word ^ ones &* 0x22) &- ones
+        let backslash = (word ^ ones &* 0x5c) &- ones
+        return (control | quotation | backslash | word) & (ones &* 0x80) != 0
     }
 
     /// - Returns: how many source bytes were used up.

@@ -146,6 +146,8 @@ public final class NotificationWriter: Sendable {
         }
         state.lost = LostRange(first: state.lost?.first ?? state.sequence, last: state.sequence, code: code)
         state.lostCount += 1
+        // A declaration repeats what was reported when it was lost.
+        if action == .notificationWriteFailed { return 0 }
         let line = String(decoding: state.encoder.buffer.line, as: UTF8.self)
         state.reports.append("notification lost (\(path): \(SystemError.reason(code))): \(line)")
         return 0

@@ -1,34 +1,36 @@
 // What is under way, and how it looks; the drawing itself is in ProgressDisplay.
 
 /// The pieces of work under way, in the order they began.
-struct ProgressState {
-    struct Item {
+package struct ProgressState {
+    package struct Item {
         let key: String
-        let title: String
+        package let title: String
         let total: Int64?
         let began: UInt64
         var done: Int64 = 0
     }
 
-    private(set) var items: [Item] = []
+    package private(set) var items: [Item] = []
 
-    mutating func begin(_ key: String, title: String, total: Int64?, now: UInt64) {
+    package init() {}
+
+    package mutating func begin(_ key: String, title: String, total: Int64?, now: UInt64) {
         items.removeAll { $0.key == key }
         items.append(Item(key: key, title: TextLayout.printable(title), total: total, began: now))
     }
 
-    mutating func advance(_ key: String, bytes: Int64) {
+    package mutating func advance(_ key: String, bytes: Int64) {
         guard let index = items.firstIndex(where: { $0.key == key }) else { return }
         items[index].done += bytes
     }
 
-    mutating func end(_ key: String) -> Item? {
+    package mutating func end(_ key: String) -> Item? {
         guard let index = items.firstIndex(where: { $0.key == key }) else { return nil }
         return items.remove(at: index)
     }
 
     /// One line for each piece of work, none wider than `width`, at most `height` of them.
-    func lines(width: Int, height: Int, now: UInt64) -> [String] {
+    package func lines(width: Int, height: Int, now: UInt64) -> [String] {
         let shown = items.count <= height ? items.count : max(height - 1, 0)
         var lines = items[..<shown].map { line($0, width: width, now: now) }
         if shown < items.count { lines.append(TextLayout.cut("… and \(items.count - shown) more", width)) }

@@ -45,7 +45,7 @@ package struct StandardErrorLogHandler: LogHandler {
     }
 
     /// "warning: text (key: value)"; information is said without a word before it.
-    static func friendly(
+    package static func friendly(
         _ level: Logger.Level, _ message: String, _ pairs: [(String, String)], colour: Bool
     ) -> String {
         let word =
@@ -61,7 +61,7 @@ package struct StandardErrorLogHandler: LogHandler {
     }
 
     /// `time=… level=… msg=… key=…`, quoted where a value needs it.
-    static func logfmt(
+    package static func logfmt(
         _ level: Logger.Level, _ message: String, _ pairs: [(String, String)], time: String
     ) -> String {
         let all = [("time", time), ("level", "\(level)"), ("msg", message)] + pairs

@@ -1,15 +1,29 @@
-// `append-benchmark FILE COUNT`: appends COUNT ordinary events to FILE without syncing and prints the events per
-// second. Tests use it too, as a writer in a process of its own that can be killed.
+// `append-benchmark FILE COUNT` appends COUNT ordinary events to FILE without syncing and prints the events per second.
+// `append-benchmark FILE -` is a writer for tests, in a process that can be limited and killed: it emits one event for
+// each line of its standard input and prints the event's identifier once it is done.
 
 import Glibc
 import Notifications
 import Platform
 
-guard CommandLine.arguments.count == 3, let count = Int(CommandLine.arguments[2]), count > 0 else {
-    print("usage: append-benchmark FILE COUNT")
+func fail(_ text: String) -> Never {
+    print(text)
     exit(64)
 }
-let writer = try NotificationWriter(path: CommandLine.arguments[1], sync: .none)
+
+let arguments = CommandLine.arguments
+guard arguments.count == 3 else { fail("usage: append-benchmark FILE COUNT|-") }
+let writer = try NotificationWriter(path: arguments[1], sync: .none)
+
+if arguments[2] == "-" {
+    while let line = readLine() {
+        print(writer.emit(.publishLayer, [(.layer, line)]))
+        fflush(nil)
+    }
+    exit(0)
+}
+
+guard let count = Int(arguments[2]), count > 0 else { fail("COUNT must be a number above 0") }
 let fields: [(Field, String)] = [
     (.imageRequest, "https://registry.example.org/atlas/athena:25.0.1"),
     (.image, "registry.example.org/atlas/athena:25.0.1"),
@@ -19,5 +33,6 @@ let fields: [(Field, String)] = [
 ]
 let begin = MonotonicClock.nanoseconds()
 for _ in 0..<count { writer.emit(.endLayerConversion, fields) }
-print(Int(Double(count) / (Double(MonotonicClock.nanoseconds() - begin) / 1e9)))
+let seconds = Double(MonotonicClock.nanoseconds() - begin) / 1e9
+print(Int(Double(count) / seconds))
 exit(writer.lostCount == 0 ? 0 : 1)

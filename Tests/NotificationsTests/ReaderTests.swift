@@ -1,0 +1,117 @@
+// Reading a file: what is complete, what is torn, and what can be saved of it.
+
+import Glibc
+import Notifications
+import Platform
+import Support
+import Testing
+
+struct ReaderTests {
+    let directory: TemporaryDirectory
+    let path: String
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        path = directory.path("notifications.log")
+    }
+
+    /// What a reader makes of the file: `+action` for an event, `!` for what is none.
+    private func read(_ reader: inout NotificationReader) throws -> [String] {
+        let file = try OwnedDescriptor(opening: path, O_RDONLY)
+        var found: [String] = []
+        repeat {
+            while let item = reader.next() {
+                switch item {
+                case .event(let event): found.append("+" + event.action.rawValue)
+                case .unreadable: found.append("!")
+                }
+            }
+        } while try reader.fill(from: file.raw, path: path)
+        return found
+    }
+
+    private func read(_ content: String) throws -> [String] {
+        try directory.write("notifications.log", content)
+        var reader = NotificationReader()
+        return try read(&reader)
+    }
+
+    @Test("a last line without its end is not yet an event")
+    func incomplete() throws {
+        var reader = NotificationReader()
+        try directory.write("notifications.log", "{\"action\":\"a\"}\n{\"action\":\"b\"}")
+        #expect(try read(&reader) == ["+a"])
+        #expect(reader.offset == 15)
+        try directory.write("notifications.log", "{\"action\":\"a\"}\n{\"action\":\"b\"}\n{\"act")
+        #expect(try read(&reader) == ["+b"])
+        #expect(reader.offset == 30)
+    }
+
+    @Test("empty lines mean nothing")
+    func emptyLines() throws {
+        #expect(try read("\n\n{\"action\":\"a\"}\n\n{\"action\":\"b\"}\n\n") == ["+a", "+b"])
+    }
+
+    @Test("whole events before, between and behind fragments are recovered")
+    func recovery() throws {
+        let whole = "{\"action\":\"w\",\"image\":\"a{\"}"
+        let torn = "{\"action\":\"t\",\"image\":\"docker.io/libr"
+        #expect(try read(torn + whole + "\n") == ["!", "+w"])
+        #expect(try read(whole + torn + "\n") == ["!", "+w"])
+        #expect(
+            try read(torn + whole + torn + whole + whole + torn + "\n{\"action\":\"n\"}\n")
+                == ["!", "+w", "+w", "+w", "+n"])
+        #expect(try read(torn + "\n{\"action\":\"n\"}\n") == ["!", "+n"])
+        #expect(try read("\0\0\0\0" + whole + "\n") == ["!", "+w"])
+        #expect(try read("Nov 24 host kernel: oops\n" + whole + "\n") == ["!", "+w"])
+        #expect(try read(whole.dropFirst() + "\n") == ["!"])
+    }
+
+    @Test("of a damaged line that looks whole, the check says that it is none")
+    func damagedRecovery() throws {
+        try NotificationWriter(path: path).emit(.publishLayer, [(.layer, "abc")])
+        let line = try text(of: path)
+        let damaged = line.replacing("abc", with: "abd")
+        #expect(try read("x" + line) == ["!", "+publish_layer"])
+        #expect(try read("x" + damaged) == ["!"])
+    }
+
+    @Test("a line longer than a reader holds is reported once and skipped")
+    func longLine() throws {
+        let long = String(repeating: "x", count: 3 << 20)
+        #expect(try read("{\"action\":\"a\"}\n\(long)\n{\"action\":\"b\"}\n") == ["+a", "!", "+b"])
+        #expect(try read("\(long)\n\(long)\n{\"action\":\"b\"}\n") == ["!", "!", "+b"])
+    }
+
+    @Test("whatever the pieces it is read in, a file yields the same")
+    func everyOffset() throws {
+        let content = "{\"action\":\"a\"}\n\n{\"tor{\"action\":\"b\"}\n{\"action\":\"c\"}\n"
+        var found: [String] = []
+        var reader = NotificationReader()
+        for length in 0...content.utf8.count {
+            try directory.write("notifications.log", String(content.prefix(length)))
+            found += try read(&reader)
+        }
+        #expect(found == ["+a", "!", "+b", "+c"])
+    }
+
+    @Test("an identifier of a line without event_id is the same when reading goes on at its offset")
+    func identifiers() throws {
+        try directory.write("notifications.log", "{\"action\":\"a\"}\n{\"action\":\"b\"}\n")
+        let file = try OwnedDescriptor(opening: path, O_RDONLY)
+        func identifiers(_ reader: inout NotificationReader) throws -> [String] {
+            var found: [String] = []
+            while try reader.fill(from: file.raw, path: path) {
+                while let item = reader.next() {
+                    if case .event(let event) = item { found.append(event.identifier) }
+                }
+            }
+            return found
+        }
+        var first = NotificationReader()
+        let all = try identifiers(&first)
+        var second = NotificationReader(offset: 15, fileFingerprint: first.fileFingerprint)
+        #expect(Set(all).count == 2)
+        #expect(try identifiers(&second) == [all[1]])
+    }
+}
