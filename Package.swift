@@ -69,8 +69,11 @@ let package = Package(
             swiftSettings: settings),
 
         .target(
-            name: "Support", dependencies: ["Platform", "CLinux"], path: "Tests/Support", swiftSettings: settings),
+            name: "Support", dependencies: ["Platform", "CLinux"], path: "Tests/Support",
+            swiftSettings: settings),
         tests("Architecture"),
+        tests("Archive", ["Archive", "Platform", "Support"]),
+        tests("Layers", ["Layers", "Archive", "Images", "Platform", "CLinux", "Support"]),
         tests("Images", ["Images"]),
         tests("YAML", ["YAML"]),
         tests("Wishes", ["Wishes", "Images"]),
@@ -79,7 +82,8 @@ let package = Package(
         tests("Following", ["Following", "Notifications", "Support", "Platform"]),
         tests("FollowCommand", ["Notifications", "Support", "Platform"]),
         .executableTarget(
-            name: "append-benchmark", dependencies: ["Notifications", "Platform"], path: "Tests/AppendBenchmark",
+            name: "append-benchmark", dependencies: ["Notifications", "Platform"],
+            path: "Tests/AppendBenchmark",
             swiftSettings: settings),
     ]
 )

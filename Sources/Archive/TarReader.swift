@@ -16,7 +16,9 @@ package final class TarReader {
     ///
     /// - Throws: the source's error, `ArchiveError`.
     package init(_ source: any ByteStream) throws {
-        guard Self.locale else { throw ArchiveError("this system has no C.UTF-8 locale, which tar names need") }
+        guard Self.locale else {
+            throw ArchiveError("this system has no C.UTF-8 locale, which tar names need")
+        }
         handle = try LibarchiveHandle(source, .tar)
     }
 
@@ -95,8 +97,10 @@ package struct TarEntry {
     }
     /// A device's numbers.
     package var device: (major: UInt32, minor: UInt32) {
-        (UInt32(truncatingIfNeeded: archive_entry_rdevmajor(entry)),
-            UInt32(truncatingIfNeeded: archive_entry_rdevminor(entry)))
+        (
+            UInt32(truncatingIfNeeded: archive_entry_rdevmajor(entry)),
+            UInt32(truncatingIfNeeded: archive_entry_rdevminor(entry))
+        )
     }
 
     /// Calls `body` with each extended attribute: its name and value.

@@ -17,7 +17,9 @@ package struct ConversionEvents: Sendable {
     }
 
     /// The same events with further fields on each.
-    func adding(_ fields: [(Field, String)]) -> ConversionEvents { ConversionEvents(writer, common: common + fields) }
+    func adding(_ fields: [(Field, String)]) -> ConversionEvents {
+        ConversionEvents(writer, common: common + fields)
+    }
 
     /// Writes one event.
     package func emit(_ action: Action, _ fields: [(Field, String)] = []) {
@@ -45,7 +47,10 @@ package struct ConversionEvents: Sendable {
             return result
         } catch {
             emit(
-                end, identified + [(.status, "error"), (.error, "\(error)")] + endFields + [Self.elapsed(since: began)])
+                end,
+                identified + [(.status, "error"), (.error, "\(error)")] + endFields + [
+                    Self.elapsed(since: began)
+                ])
             throw error
         }
     }

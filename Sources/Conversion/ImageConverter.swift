@@ -62,7 +62,8 @@ package struct ImageConverter: Sendable {
 
     private func convert(_ reference: ImageReference, _ result: inout ImageResult) throws {
         let events = events.adding([
-            (.imageRequest, reference.normalised), (.image, reference.imageName), (.repository, repository.name),
+            (.imageRequest, reference.normalised), (.image, reference.imageName),
+            (.repository, repository.name),
         ])
         let source: any ImageSource
         let record: ImageRecord?
@@ -113,8 +114,10 @@ package struct ImageConverter: Sendable {
     ) throws {
         let (document, manifest, referenceDigest) = try source.resolve(options.platform)
         let (_, configuration) = try source.configuration(manifest)
-        let builds = options.contents.flat
-            && (options.convertAgain || options.overwriteLayers || !repository.hasFlatImage(manifest.config.digest))
+        let builds =
+            options.contents.flat
+            && (options.convertAgain || options.overwriteLayers
+                || !repository.hasFlatImage(manifest.config.digest))
         let plan = PublicationPlan(
             reference: reference, referenceDigest: referenceDigest, manifestBytes: document.bytes,
             manifestDigest: document.digest, configurationDigest: manifest.config.digest,
@@ -228,9 +231,11 @@ package struct ImageConverter: Sendable {
         return try manifest.layers.enumerated().map { index, descriptor in
             guard descriptor.layerKind == .tar else {
                 throw ConversionError(
-                    "layer \(descriptor.digest) is not in the registry (a \"foreign\" layer); this version doesn't fetch such layers")
+                    "layer \(descriptor.digest) is not in the registry (a \"foreign\" layer); this version doesn't fetch such layers"
+                )
             }
-            let created = history.count == manifest.layers.count ? history[index].created : configuration.created
+            let created =
+                history.count == manifest.layers.count ? history[index].created : configuration.created
             let isNew = needed && (options.overwriteLayers || !repository.hasLayer(descriptor.digest))
             return PlannedLayer(
                 descriptor: descriptor, diffIdentifier: configuration.diffIdentifiers[index],
@@ -241,7 +246,8 @@ package struct ImageConverter: Sendable {
 
     private static func checkNoWildcard(_ reference: ImageReference) throws(ConversionError) {
         guard reference.tagHasWildcard else { return }
-        throw ConversionError("\(reference): wildcards in tags are not expanded by this version; name the tags")
+        throw ConversionError(
+            "\(reference): wildcards in tags are not expanded by this version; name the tags")
     }
 }
 

@@ -19,6 +19,8 @@ package final class HTTPResponse: ByteStream {
     private let errorText: UnsafeMutablePointer<CChar>
     private let buffer: UnsafeMutableRawBufferPointer
     private var filled = 0
+    /// Whether what is in the buffer was lent to the reader, and may be overwritten.
+    private var isLent = false
     private var paused = false
     private var headComplete = false
     private var ended = false
@@ -44,7 +46,9 @@ package final class HTTPResponse: ByteStream {
         }
         configure(method)
         let code = curl_multi_add_handle(UnsafeMutableRawPointer(multi.raw), easy)
-        guard code == CURLM_OK else { throw HTTPError(url: url, reason: String(cString: curl_multi_strerror(code))) }
+        guard code == CURLM_OK else {
+            throw HTTPError(url: url, reason: String(cString: curl_multi_strerror(code)))
+        }
     }
 
     deinit {
@@ -60,7 +64,8 @@ package final class HTTPResponse: ByteStream {
         ducc_curl_set_string(easy, CURLOPT_URL, url)
         ducc_curl_set_string(easy, CURLOPT_USERAGENT, client.agent)
         ducc_curl_set_string(easy, CURLOPT_PROTOCOLS_STR, "http,https")
-        ducc_curl_set_string(easy, CURLOPT_REDIR_PROTOCOLS_STR, url.hasPrefix("https:") ? "https" : "http,https")
+        ducc_curl_set_string(
+            easy, CURLOPT_REDIR_PROTOCOLS_STR, url.hasPrefix("https:") ? "https" : "http,https")
         ducc_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, 1)
         ducc_curl_set_long(easy, CURLOPT_MAXREDIRS, 10)
         ducc_curl_set_long(easy, CURLOPT_NOSIGNAL, 1)
@@ -98,8 +103,10 @@ package final class HTTPResponse: ByteStream {
     ///
     /// - Throws: `HTTPError` where it breaks off, `Interrupted`.
     package func next() throws -> UnsafeRawBufferPointer {
-        filled = 0
-        if paused {
+        if isLent { filled = 0 }
+        // Bytes that came together with the head are there already.
+        isLent = true
+        if filled == 0, paused {
             paused = false
             // May call `received` at once, with what libcurl still holds.
             curl_easy_pause(easy, CURLPAUSE_CONT)
@@ -122,16 +129,18 @@ package final class HTTPResponse: ByteStream {
         let raw = UnsafeMutableRawPointer(multi.raw)
         var running: CInt = 0
         let code = curl_multi_perform(raw, &running)
-        guard code == CURLM_OK else { throw HTTPError(url: url, reason: String(cString: curl_multi_strerror(code))) }
+        guard code == CURLM_OK else {
+            throw HTTPError(url: url, reason: String(cString: curl_multi_strerror(code)))
+        }
         var queued: CInt = 0
         while let message = curl_multi_info_read(raw, &queued) {
             guard message.pointee.msg == CURLMSG_DONE else { continue }
             ended = true
-            headComplete = true
-            if message.pointee.data.result != CURLE_OK {
-                failure = HTTPError(
-                    url: url, code: message.pointee.data.result, detail: String(cString: errorText))
-                headComplete = false
+            let code = message.pointee.data.result
+            if code == CURLE_OK {
+                headComplete = true
+            } else {
+                failure = HTTPError(url: url, code: code, detail: String(cString: errorText))
             }
         }
         if ended || filled > 0 { return }

@@ -130,7 +130,9 @@ struct AttributeWriter {
         try entry.forEachAttribute { (name, value) throws(SystemError) in
             let text = String(cString: name)
             // An image that brings overlayfs' own marks would redirect lookups on every node that mounts it.
-            if text.hasPrefix("trusted.overlay.") || text.hasPrefix("user.overlay.") || text == Self.rootlessAttribute {
+            if text.hasPrefix("trusted.overlay.") || text.hasPrefix("user.overlay.")
+                || text == Self.rootlessAttribute
+            {
                 refused.append("\(text), which images may not set")
                 return
             }

@@ -72,7 +72,8 @@ package enum FileLink {
         _ information: stat, to target: UnsafePointer<CChar>, at directory: CInt
     ) throws(SystemError) {
         if geteuid() == 0 {
-            guard fchownat(directory, target, information.st_uid, information.st_gid, AT_SYMLINK_NOFOLLOW) == 0
+            guard
+                fchownat(directory, target, information.st_uid, information.st_gid, AT_SYMLINK_NOFOLLOW) == 0
             else { throw SystemError("set the owner of", String(cString: target)) }
         }
         var times = [information.st_mtim, information.st_mtim]
@@ -122,7 +123,8 @@ package enum AttributeCopy {
             let count = fgetxattr(source, attribute, &value, value.count)
             guard count >= 0 else { throw SystemError("read extended attribute \(text)") }
             // What the file system itself adds (security.selinux …) may not be ours to set.
-            guard fsetxattr(target, attribute, value, count, 0) == 0 || errno == EPERM || errno == ENOTSUP else {
+            guard fsetxattr(target, attribute, value, count, 0) == 0 || errno == EPERM || errno == ENOTSUP
+            else {
                 throw SystemError("set extended attribute \(text)")
             }
         }

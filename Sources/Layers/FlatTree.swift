@@ -35,7 +35,8 @@ package struct FlatTree: Sendable {
     ///   has it.
     /// - Throws: what `body` throws.
     package func walk(
-        _ body: (Step, _ path: UnsafePointer<CChar>, _ base: UnsafePointer<CChar>, _ layer: Int) throws -> Void
+        _ body: (Step, _ path: UnsafePointer<CChar>, _ base: UnsafePointer<CChar>, _ layer: Int) throws ->
+            Void
     ) throws {
         let roots = visible(layers.indices.reversed().map { Place(layer: $0, node: 0) })
         guard !roots.isEmpty else { return }
@@ -57,7 +58,8 @@ package struct FlatTree: Sendable {
                 tree.withName(child) { path.append($0) }
                 if kind == .directory {
                     let lower = tree.withName(child) { self.places(named: $0, in: places[(level + 1)...]) }
-                    try walk(directory: visible([Place(layer: place.layer, node: child)] + lower), &path, body)
+                    try walk(
+                        directory: visible([Place(layer: place.layer, node: child)] + lower), &path, body)
                 } else {
                     try path.use { try body(.entry, $0, $1, place.layer) }
                 }
@@ -89,7 +91,9 @@ package struct FlatTree: Sendable {
 
     /// The places down to the first opaque directory, which hides those beneath it.
     private func visible(_ places: [Place]) -> [Place] {
-        guard let opaque = places.firstIndex(where: { layers[$0.layer].isOpaque($0.node) }) else { return places }
+        guard let opaque = places.firstIndex(where: { layers[$0.layer].isOpaque($0.node) }) else {
+            return places
+        }
         return Array(places[...opaque])
     }
 
@@ -115,7 +119,9 @@ package struct FlatTree: Sendable {
             case .whiteout: return nil
             case .other: return index == name.components.count - 1 ? result : nil
             case .directory:
-                let lower = component.withUnsafeBufferPointer { self.places(named: $0, in: places[(level + 1)...]) }
+                let lower = component.withUnsafeBufferPointer {
+                    self.places(named: $0, in: places[(level + 1)...])
+                }
                 places = visible([place] + lower)
             }
         }

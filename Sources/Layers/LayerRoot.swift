@@ -129,7 +129,9 @@ final class LayerRoot {
                 real.append(component)
             case .whiteout:
                 // This layer hid the lower layers' directory of that name and now has one of its own.
-                guard unlinkat(root, path, 0) == 0 else { throw SystemError("replace", String(decodingCString: path)) }
+                guard unlinkat(root, path, 0) == 0 else {
+                    throw SystemError("replace", String(decodingCString: path))
+                }
                 try makeImplied(path)
                 try marks.markOpaque(path, at: root)
                 real.append(component)
@@ -142,7 +144,8 @@ final class LayerRoot {
                     throw LayerError.refused("the layer has a loop of links", entry: name.bytes)
                 }
                 if target.first == UInt8(ascii: "/") { real = [] }
-                waiting.append(contentsOf: target.split(separator: UInt8(ascii: "/")).map { Array($0) }.reversed())
+                waiting.append(
+                    contentsOf: target.split(separator: UInt8(ascii: "/")).map { Array($0) }.reversed())
             }
         }
         return EntryName.path(real)

@@ -122,7 +122,9 @@ struct LayerTreeBuilder {
             }
         }
         found.sort { one, two in
-            one.name.withUnsafeBufferPointer { one in two.name.withUnsafeBufferPointer { Self.compare(one, $0) < 0 } }
+            one.name.withUnsafeBufferPointer { one in
+                two.name.withUnsafeBufferPointer { Self.compare(one, $0) < 0 }
+            }
         }
         childStarts[Int(node)] = Int32(kinds.count)
         for (index, (name, kind)) in found.enumerated() {
@@ -139,7 +141,9 @@ struct LayerTreeBuilder {
         childCounts[Int(node)] = Int32(kinds.count) - childStarts[Int(node)]
     }
 
-    private static func kind(of entry: DirectoryEntry, at directory: CInt) throws(SystemError) -> LayerTree.Kind {
+    private static func kind(of entry: DirectoryEntry, at directory: CInt) throws(SystemError)
+        -> LayerTree.Kind
+    {
         switch Int(entry.type) {
         case Int(DT_DIR): return .directory
         case Int(DT_REG), Int(DT_LNK), Int(DT_FIFO), Int(DT_BLK), Int(DT_SOCK): return .other

@@ -73,7 +73,8 @@ package enum LayerUnpacker {
         try blob.drain()
         guard let digest = Digest(sha256Hex: found), diffIdentifier == nil || diffIdentifier == digest else {
             throw LayerError.mismatch(
-                "the layer unpacks to sha256:\(found), but the image's configuration says \(diffIdentifier?.description ?? "")")
+                "the layer unpacks to sha256:\(found), but the image's configuration says \(diffIdentifier?.description ?? "")"
+            )
         }
         return try writer.finish(diffIdentifier: digest, size: archive.count, created: created)
     }

@@ -122,10 +122,14 @@ final class LayerWriter {
     private static func write(
         _ bytes: UnsafeRawBufferPointer, to file: CInt, at offset: Int64, end: inout Int64
     ) throws(SystemError) {
-        if offset != end, lseek(file, off_t(offset), SEEK_SET) < 0 { throw SystemError("move in the content") }
+        if offset != end, lseek(file, off_t(offset), SEEK_SET) < 0 {
+            throw SystemError("move in the content")
+        }
         var done = 0
         while done < bytes.count {
-            let count = retrying { Glibc.write(file, bytes.baseAddress.map { $0 + done }, bytes.count - done) }
+            let count = retrying {
+                Glibc.write(file, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+            }
             guard count >= 0 else { throw SystemError("write the content") }
             done += count
         }
@@ -136,7 +140,9 @@ final class LayerWriter {
         let parent = try root.parent(of: name)
         var replaced = Existing.nothing
         if mkdirat(parent, base, 0o700) != 0 {
-            guard errno == EEXIST else { throw SystemError("create directory", LayerError.quoted(name.bytes)) }
+            guard errno == EEXIST else {
+                throw SystemError("create directory", LayerError.quoted(name.bytes))
+            }
             replaced = try Existing(base, at: parent)
             if replaced != .directory {
                 try root.removeExisting(base, at: parent)

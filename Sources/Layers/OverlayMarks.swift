@@ -25,7 +25,8 @@ struct OverlayMarks: Sendable {
     ///
     /// - Throws: `SystemError`.
     func markOpaque(_ path: [CChar], at directory: CInt) throws(SystemError) {
-        let descriptor = try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory)
+        let descriptor = try OwnedDescriptor(
+            opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory)
         if fsetxattr(descriptor.raw, opaqueAttribute, "y", 1, 0) == 0 { return }
         guard errno == ENOTSUP || errno == EPERM else {
             throw SystemError("mark as opaque", String(decodingCString: path))

@@ -55,7 +55,8 @@ package final class VerifiedStream: ByteStream {
                 "blob \(descriptor.digest) has \(count) bytes, but the manifest says \(descriptor.size)")
         }
         guard hash.finish() == descriptor.digest.hex else {
-            throw LayerError.mismatch("blob \(descriptor.digest) has other bytes: its SHA-256 is \(hash.finish())")
+            throw LayerError.mismatch(
+                "blob \(descriptor.digest) has other bytes: its SHA-256 is \(hash.finish())")
         }
         verified = true
     }

@@ -25,7 +25,8 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
     /// Reads RFC 3339's `date-time` (section 5.6), or a date alone, which means its midnight in UTC; nil for anything else.
     public init?(rfc3339 text: String) {
         var scanner = Scanner(bytes: Array(text.utf8))
-        guard let year = scanner.number(4), scanner.take("-"), let month = scanner.number(2), scanner.take("-"),
+        guard let year = scanner.number(4), scanner.take("-"), let month = scanner.number(2),
+            scanner.take("-"),
             let day = scanner.number(2), (1...12).contains(month), (1...31).contains(day)
         else { return nil }
         var parts = tm()
@@ -37,7 +38,8 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
             return
         }
         guard scanner.take("T") || scanner.take("t") || scanner.take(" "),
-            let hour = scanner.number(2), scanner.take(":"), let minute = scanner.number(2), scanner.take(":"),
+            let hour = scanner.number(2), scanner.take(":"), let minute = scanner.number(2),
+            scanner.take(":"),
             let second = scanner.number(2), hour < 24, minute < 60, second <= 60
         else { return nil }
         parts.tm_hour = CInt(hour)
@@ -62,7 +64,8 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
             return String(repeating: "0", count: max(0, width - digits.count)) + digits
         }
         let date = [
-            padded(Int(parts.tm_year) + 1900, 4), padded(Int(parts.tm_mon) + 1, 2), padded(Int(parts.tm_mday), 2),
+            padded(Int(parts.tm_year) + 1900, 4), padded(Int(parts.tm_mon) + 1, 2),
+            padded(Int(parts.tm_mday), 2),
         ].joined(separator: "-")
         let time = [Int(parts.tm_hour), Int(parts.tm_min), Int(parts.tm_sec)].map { padded($0, 2) }
             .joined(separator: ":")

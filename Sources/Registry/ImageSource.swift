@@ -73,7 +73,8 @@ extension ImageSource {
         }
         let bytes = try blob(descriptor).collect(limit: Int(descriptor.size), path: "\(descriptor.digest)")
         guard SHA256.hex(of: bytes) == descriptor.digest.hex, Int64(bytes.count) == descriptor.size else {
-            throw SourceError("the image's configuration is not the one its digest names (\(descriptor.digest))")
+            throw SourceError(
+                "the image's configuration is not the one its digest names (\(descriptor.digest))")
         }
         let configuration = try ImageConfiguration.decode(bytes)
         try configuration.check(against: manifest)

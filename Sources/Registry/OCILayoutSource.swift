@@ -18,7 +18,8 @@ struct OCILayoutSource: ImageSource {
         guard let wanted = digest ?? named?.digest else { throw SourceError("\(path) names no image") }
         let bytes = try read("blobs/sha256/\(wanted.hex)")
         guard SHA256.hex(of: bytes) == wanted.hex else {
-            throw SourceError("\(path)/blobs/sha256/\(wanted.hex) is damaged: its SHA-256 is \(SHA256.hex(of: bytes))")
+            throw SourceError(
+                "\(path)/blobs/sha256/\(wanted.hex) is damaged: its SHA-256 is \(SHA256.hex(of: bytes))")
         }
         return FetchedDocument(bytes: bytes, mediaType: named?.mediaType, digest: wanted)
     }

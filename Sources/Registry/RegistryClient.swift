@@ -100,7 +100,8 @@ struct BearerChallenge: Equatable {
     init?(_ lines: [String]) {
         for line in lines where line.lowercased().hasPrefix("bearer ") {
             let parameters = Self.parameters(line.dropFirst("bearer ".count))
-            guard let realm = parameters["realm"], realm.hasPrefix("https://") || realm.hasPrefix("http://") else {
+            guard let realm = parameters["realm"], realm.hasPrefix("https://") || realm.hasPrefix("http://")
+            else {
                 continue
             }
             self.realm = realm
@@ -129,7 +130,11 @@ struct BearerChallenge: Equatable {
             if rest.first == "\"" {
                 rest = rest.dropFirst()
                 while let next = rest.popFirst(), next != "\"" {
-                    if next == "\\", let escaped = rest.popFirst() { value.append(escaped) } else { value.append(next) }
+                    if next == "\\", let escaped = rest.popFirst() {
+                        value.append(escaped)
+                    } else {
+                        value.append(next)
+                    }
                 }
             } else {
                 value = String(rest.prefix { $0 != "," })
@@ -145,7 +150,9 @@ struct BearerChallenge: Equatable {
         var result = ""
         for byte in text.utf8 {
             let scalar = Unicode.Scalar(byte)
-            if scalar.properties.isAlphabetic && byte < 128 || (0x30...0x39).contains(byte) || "-._~".utf8.contains(byte) {
+            if scalar.properties.isAlphabetic && byte < 128 || (0x30...0x39).contains(byte)
+                || "-._~".utf8.contains(byte)
+            {
                 result.unicodeScalars.append(scalar)
             } else {
                 result += "%" + Hex.string([byte]).uppercased()

@@ -18,7 +18,9 @@ struct RegistrySource: ImageSource {
         // What is pinned by its digest can't change.
         if let digest = reference.digest { return digest }
         let response = try client.send(.head, reference, manifestPath, accept: MediaType.acceptHeader)
-        if let text = response.header("Docker-Content-Digest"), let digest = try? Digest(text) { return digest }
+        if let text = response.header("Docker-Content-Digest"), let digest = try? Digest(text) {
+            return digest
+        }
         // A registry may leave the header out: then only the bytes tell.
         return try document(nil).digest
     }
@@ -70,7 +72,8 @@ enum RegistryAnswer {
         case 404:
             return SourceError("\(reference.registry) has no \(path) of \(reference.repository)\(detail)")
         case 429:
-            return SourceError("\(reference.registry) says that there were too many requests\(detail): try later")
+            return SourceError(
+                "\(reference.registry) says that there were too many requests\(detail): try later")
         default:
             return SourceError("\(reference.registry) answered \(response.status) for \(path)\(detail)")
         }
@@ -81,6 +84,7 @@ enum RegistryAnswer {
         guard let json = try? JSONValue.parse(body), case .array(let errors)? = try? json.value("errors"),
             let first = errors.first, case .string(let text)? = try? first.value("message")
         else { return nil }
-        return String(text.unicodeScalars.filter { $0.value >= 32 && $0.value != 127 }.prefix(200).map(Character.init))
+        return String(
+            text.unicodeScalars.filter { $0.value >= 32 && $0.value != 127 }.prefix(200).map(Character.init))
     }
 }

@@ -50,15 +50,22 @@ final class DirectoryPublication: Publication {
         for index in plan.layers.indices {
             let layer = plan.layers[index]
             if let result = unpacked.withLock({ $0[index] }) {
-                try stack.add(result, at: try open("\(Self.stagedLayer(index))/\(RepositoryLayout.layerTreeName)", staged: true))
-            } else if let first = plan.layers[..<index].firstIndex(where: { $0.descriptor.digest == layer.descriptor.digest }),
+                try stack.add(
+                    result,
+                    at: try open("\(Self.stagedLayer(index))/\(RepositoryLayout.layerTreeName)", staged: true)
+                )
+            } else if let first = plan.layers[..<index].firstIndex(where: {
+                $0.descriptor.digest == layer.descriptor.digest
+            }),
                 plan.layers[first].isNew
             {
                 // Listed twice: unpacked once.
                 try stack.add(
-                    existing: try open("\(Self.stagedLayer(first))/\(RepositoryLayout.layerTreeName)", staged: true))
+                    existing: try open(
+                        "\(Self.stagedLayer(first))/\(RepositoryLayout.layerTreeName)", staged: true))
             } else {
-                try stack.add(existing: try open(RepositoryLayout.layerTree(layer.descriptor.digest), staged: false))
+                try stack.add(
+                    existing: try open(RepositoryLayout.layerTree(layer.descriptor.digest), staged: false))
             }
         }
         return stack.flat
@@ -68,7 +75,8 @@ final class DirectoryPublication: Publication {
         guard mkdirat(staging.descriptor.raw, Self.stagedFlat, 0o755) == 0 else {
             throw SystemError("create directory", "\(staging.path)/\(Self.stagedFlat)")
         }
-        let root = try OwnedDescriptor(opening: Self.stagedFlat, O_RDONLY | O_DIRECTORY, at: staging.descriptor.raw)
+        let root = try OwnedDescriptor(
+            opening: Self.stagedFlat, O_RDONLY | O_DIRECTORY, at: staging.descriptor.raw)
         let entries = try FlatDirectory.build(tree, at: root.raw)
         flatEntries.withLock { $0 = entries }
         return entries
@@ -81,7 +89,9 @@ final class DirectoryPublication: Publication {
             try checkPublicPath()
             let layers = plan.contents.layers ? try publishLayers() : []
             if flatEntries.withLock({ $0 }) != nil {
-                try place("\(staging.path)/\(Self.stagedFlat)", RepositoryLayout.flatImage(plan.configurationDigest))
+                try place(
+                    "\(staging.path)/\(Self.stagedFlat)", RepositoryLayout.flatImage(plan.configurationDigest)
+                )
             }
             try writeImageMetadata()
             let linkChanged = plan.contents.flat ? try publishLink() : false
@@ -117,10 +127,12 @@ final class DirectoryPublication: Publication {
         let descriptor = staging.descriptor.raw
         try Files.makeDirectories("\(directory)/\(RepositoryLayout.layerMetadataName)", at: descriptor)
         try Files.replace(
-            "\(directory)/\(RepositoryLayout.layerFactsName)", with: try RepositoryJSON.encode([entry]), sync: false,
+            "\(directory)/\(RepositoryLayout.layerFactsName)", with: try RepositoryJSON.encode([entry]),
+            sync: false,
             at: descriptor)
         try Files.replace(
-            "\(directory)/\(RepositoryLayout.layerOriginName)", with: try RepositoryJSON.encode(origin), sync: false,
+            "\(directory)/\(RepositoryLayout.layerOriginName)", with: try RepositoryJSON.encode(origin),
+            sync: false,
             at: descriptor)
     }
 
@@ -156,7 +168,8 @@ final class DirectoryPublication: Publication {
         for layer in plan.layers where !layer.isNew {
             guard repository.hasLayer(layer.descriptor.digest) || isStaged(layer.descriptor.digest) else {
                 throw RepositoryError(
-                    .refused, "the layer \(layer.descriptor.digest) was removed during the conversion: run it again")
+                    .refused,
+                    "the layer \(layer.descriptor.digest) was removed during the conversion: run it again")
             }
         }
     }
@@ -199,7 +212,9 @@ final class DirectoryPublication: Publication {
     /// Notes in a layer that was there before that this image uses it too.
     private func addOrigin(to digest: Digest) throws {
         let path = repository.path("\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerOriginName)")
-        let old = (try? Files.read(path, limit: 64 << 20)).flatMap { RepositoryJSON.decode(OriginFile.self, from: $0) }
+        let old = (try? Files.read(path, limit: 64 << 20)).flatMap {
+            RepositoryJSON.decode(OriginFile.self, from: $0)
+        }
         var origin = old ?? OriginFile(origin: [])
         let name = plan.configurationDigest.description
         if origin.origin.contains(name) { return }
@@ -223,8 +238,10 @@ final class DirectoryPublication: Publication {
             }, files: flatEntries.withLock { $0 }, lost: lost.phrases)
         // Either without the other counts for nothing: a record is believed only beside the manifest that it names.
         try Files.replace(
-            "\(directory)/\(RepositoryLayout.recordName)", with: try RepositoryJSON.encode(record), sync: false)
-        try Files.replace("\(directory)/\(RepositoryLayout.manifestName)", with: plan.manifestBytes, sync: false)
+            "\(directory)/\(RepositoryLayout.recordName)", with: try RepositoryJSON.encode(record),
+            sync: false)
+        try Files.replace(
+            "\(directory)/\(RepositoryLayout.manifestName)", with: plan.manifestBytes, sync: false)
     }
 
     /// The length of an old layer's archive, as its `layers.json` has it.
@@ -239,7 +256,8 @@ final class DirectoryPublication: Publication {
     /// - Returns: whether it led elsewhere before, or nowhere.
     private func publishLink() throws(SystemError) -> Bool {
         let path = repository.path(plan.reference.publicPath)
-        let target = RepositoryLayout.linkTarget(from: plan.reference.publicPath, to: plan.configurationDigest)
+        let target = RepositoryLayout.linkTarget(
+            from: plan.reference.publicPath, to: plan.configurationDigest)
         if Files.linkTarget(path) == target { return false }
         try Files.makeDirectories(Files.parentPath(of: path))
         let temporary = "\(staging.path)/link"

@@ -120,7 +120,9 @@ package struct DirectoryRepository: ImageRepository {
     private func recordFromManifest(
         _ publicPath: String, _ directory: String, _ bytes: [UInt8], _ digest: String
     ) -> ImageRecord? {
-        guard case .manifest(let manifest)? = try? ManifestDocument.decode(bytes, mediaType: nil) else { return nil }
+        guard case .manifest(let manifest)? = try? ManifestDocument.decode(bytes, mediaType: nil) else {
+            return nil
+        }
         var information = stat()
         guard stat("\(directory)/\(RepositoryLayout.manifestName)", &information) == 0 else { return nil }
         return ImageRecord(

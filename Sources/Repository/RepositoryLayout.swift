@@ -12,7 +12,9 @@ package enum RepositoryLayout {
     package static let metadata = ".metadata"
 
     /// A layer's directory: `.layers/<2>/<hex>`.
-    package static func layer(_ digest: Digest) -> String { "\(layers)/\(digest.hex.prefix(2))/\(digest.hex)" }
+    package static func layer(_ digest: Digest) -> String {
+        "\(layers)/\(digest.hex.prefix(2))/\(digest.hex)"
+    }
 
     /// A layer's unpacked tree.
     package static func layerTree(_ digest: Digest) -> String { layer(digest) + "/" + layerTreeName }

@@ -42,7 +42,8 @@ package enum RepositoryLock {
                     held.append(descriptor)
                 } catch let error as SystemError {
                     throw RepositoryError(
-                        .locked, "the lock can't be had: \(error)"
+                        .locked,
+                        "the lock can't be had: \(error)"
                             + (path == machinePath ? "; DUCC_LOCK_FILE names another file" : ""))
                 }
             }
@@ -66,7 +67,8 @@ package enum RepositoryLock {
             guard error.code == ENOENT else { throw error }
         }
         do throws(SystemError) {
-            let created = try OwnedDescriptor(opening: path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666)
+            let created = try OwnedDescriptor(
+                opening: path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666)
             // Whatever the umask: the next one to need it may be another user.
             guard fchmod(created.raw, 0o666) == 0 else { throw SystemError("set the mode of", path) }
             return created

@@ -53,7 +53,9 @@ final class Staging: Sendable {
             guard let file = try? OwnedDescriptor(opening: lockPath, O_RDWR | O_NOFOLLOW),
                 (try? FileLock.tryDescriptorLock(file.raw, path: lockPath)) == true
             else { continue }
-            guard (try? Files.removeTree("\(parent)/\(name.dropLast(".lock".count))")) != nil else { continue }
+            guard (try? Files.removeTree("\(parent)/\(name.dropLast(".lock".count))")) != nil else {
+                continue
+            }
             unlink(lockPath)
         }
     }

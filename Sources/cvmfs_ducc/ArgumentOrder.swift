@@ -11,7 +11,8 @@ enum ArgumentOrder {
     ]
     /// Flags that may be written with `=true` or `=false`.
     private static let flags: Set<String> = [
-        "--skip-flat", "--skip-layers", "--skip-thin-image", "--skip-podman", "--overwrite-layers", "--convert-again",
+        "--skip-flat", "--skip-layers", "--skip-thin-image", "--skip-podman", "--overwrite-layers",
+        "--convert-again",
         "--machine-friendly", "--json",
     ]
 

@@ -33,7 +33,8 @@ struct CheckImageSyntaxCommand: DUCCCommand {
             }
         // DUCC's columns: a name carries neither a user nor whether an image is thin.
         let parts = [
-            ("name", reference.normalised), ("user", ""), ("scheme", scheme), ("registry", reference.registry),
+            ("name", reference.normalised), ("user", ""), ("scheme", scheme),
+            ("registry", reference.registry),
             ("repository", reference.repository), ("tag", reference.resolved.tag ?? ""),
             ("digest", reference.digest?.description ?? ""), ("is_thin", "false"),
         ]

@@ -61,7 +61,8 @@ struct ConsoleObserver: ConversionObserver {
 
     /// The last line of a conversion: what all images came to.
     static func summary(_ summary: ConversionSummary, seconds: Double) -> String {
-        let counts = ImageOutcome.allCases.map { "\(summary.counts[$0] ?? 0) \($0.rawValue)" }.joined(separator: ", ")
+        let counts = ImageOutcome.allCases.map { "\(summary.counts[$0] ?? 0) \($0.rawValue)" }.joined(
+            separator: ", ")
         return "\(counts); \(layers(summary.layers, summary.layersReused)), "
             + "\(HumanText.bytes(summary.bytesDownloaded)) in \(HumanText.seconds(seconds))"
     }

@@ -9,7 +9,9 @@ struct ConvertSingleImageCommand: DUCCCommand {
     static let configuration = CommandConfiguration(
         commandName: "convert-single-image", abstract: "Converts one image.")
 
-    @Argument(help: ArgumentHelp("The image, SCHEME://REGISTRY/REPOSITORY:TAG or oci:PATH:TAG.", valueName: "image"))
+    @Argument(
+        help: ArgumentHelp("The image, SCHEME://REGISTRY/REPOSITORY:TAG or oci:PATH:TAG.", valueName: "image")
+    )
     var image: String
 
     @Argument(help: ArgumentHelp("The repository, a directory.", valueName: "repository"))
@@ -20,7 +22,9 @@ struct ConvertSingleImageCommand: DUCCCommand {
 
     func execute(_ context: CommandContext) throws -> CInt {
         let reference: ImageReference
-        do { reference = try ImageReference(parsing: image) } catch { throw UsageError(description: "\(error)") }
+        do { reference = try ImageReference(parsing: image) } catch {
+            throw UsageError(description: "\(error)")
+        }
         let options = try conversion.options()
         let events = try context.events()
         let observer = ConsoleObserver(display: context.display, log: context.log)

@@ -38,7 +38,8 @@ struct GlobalOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Which events are forced to disk before the work goes on: every, publish or none.", valueName: "when"))
+            "Which events are forced to disk before the work goes on: every, publish or none.",
+            valueName: "when"))
     var notificationSync = SyncPolicy.publish
 
     @Option(help: ArgumentHelp("How progress is shown: auto, plain or none.", valueName: "how"))

@@ -18,7 +18,8 @@ struct ListCommand: DUCCCommand {
     var json = false
 
     @Option(
-        help: ArgumentHelp("Only images published since then: 2026-11-24, or 2026-11-24T08:00:00Z.", valueName: "time"),
+        help: ArgumentHelp(
+            "Only images published since then: 2026-11-24, or 2026-11-24T08:00:00Z.", valueName: "time"),
         transform: { text in
             guard let time = Timestamp(rfc3339: text) else {
                 throw ValidationError("'\(text)' is no time: write 2026-11-24 or 2026-11-24T08:00:00Z.")
@@ -41,7 +42,8 @@ struct ListCommand: DUCCCommand {
             return DUCCExit.success
         }
         var table = TextTable(columns: [
-            .init("IMAGE", shrinks: true), "PLATFORM", "CONFIG", "PUBLISHED", .init("SIZE", alignsRight: true),
+            .init("IMAGE", shrinks: true), "PLATFORM", "CONFIG", "PUBLISHED",
+            .init("SIZE", alignsRight: true),
             .init("LAYERS", alignsRight: true),
         ])
         for record in records {

@@ -28,7 +28,8 @@ package final class RunningCommand: Sendable {
     private let result = Mutex<CommandResult?>(nil)
 
     package init(
-        _ program: String, _ arguments: [String], environment: [String: String] = [:], directory: String? = nil,
+        _ program: String, _ arguments: [String], environment: [String: String] = [:],
+        directory: String? = nil,
         input: String? = nil
     ) throws {
         let output = try Collector()
@@ -93,7 +94,8 @@ package func run(
     _ program: String, _ arguments: [String], environment: [String: String] = [:], directory: String? = nil,
     seconds: Int = 120
 ) throws -> CommandResult {
-    try RunningCommand(program, arguments, environment: environment, directory: directory).wait(seconds: seconds)
+    try RunningCommand(program, arguments, environment: environment, directory: directory).wait(
+        seconds: seconds)
 }
 
 /// A program that must succeed for the test to make sense.
@@ -103,7 +105,8 @@ package func runSuccessfully(
 ) throws -> String {
     let result = try run(program, arguments, environment: environment)
     guard result.code == 0 else {
-        throw SupportError("\(program) \(arguments.joined(separator: " ")): \(result.status): \(result.errors)")
+        throw SupportError(
+            "\(program) \(arguments.joined(separator: " ")): \(result.status): \(result.errors)")
     }
     return result.output
 }
@@ -120,7 +123,9 @@ package struct SupportError: Error, CustomStringConvertible {
 package func waitUntil(_ what: String, seconds: Int = 30, _ condition: () throws -> Bool) throws {
     let end = MonotonicClock.nanoseconds() + UInt64(seconds) * 1_000_000_000
     while try !condition() {
-        guard MonotonicClock.nanoseconds() < end else { throw SupportError("waited \(seconds) s in vain: \(what)") }
+        guard MonotonicClock.nanoseconds() < end else {
+            throw SupportError("waited \(seconds) s in vain: \(what)")
+        }
         poll(nil, 0, 5)
     }
 }

@@ -39,7 +39,9 @@ package final class DockerRegistry: Sendable {
         try text(of: directory.path("log")).split(separator: "\n").compactMap { line in
             // Apache's combined form: … "GET /v2/ HTTP/1.1" 200 …
             let parts = line.split(separator: "\"", omittingEmptySubsequences: false)
-            guard parts.count > 2, parts[1].hasSuffix(" HTTP/1.1") || parts[1].hasSuffix(" HTTP/2.0") else { return nil }
+            guard parts.count > 2, parts[1].hasSuffix(" HTTP/1.1") || parts[1].hasSuffix(" HTTP/2.0") else {
+                return nil
+            }
             let status = parts[2].split(separator: " ").first ?? ""
             return parts[1].split(separator: " ").prefix(2).joined(separator: " ") + " " + status
         }

@@ -30,7 +30,8 @@ package struct TarBuilder {
             appendPadded(data)
         }
         appendHeader(
-            name, type: type, link: link, mode: mode, uid: uid & 0o7777777, gid: gid & 0o7777777, mtime: mtime,
+            name, type: type, link: link, mode: mode, uid: uid & 0o7777777, gid: gid & 0o7777777,
+            mtime: mtime,
             device: device, size: size ?? content.count)
         appendPadded(content)
     }
@@ -46,7 +47,9 @@ package struct TarBuilder {
     }
 
     /// A symbolic link.
-    package mutating func symbolicLink(_ name: String, to target: String) { add(name, type: "2", link: target, mode: 0o777) }
+    package mutating func symbolicLink(_ name: String, to target: String) {
+        add(name, type: "2", link: target, mode: 0o777)
+    }
 
     /// A hard link to an entry.
     package mutating func hardLink(_ name: String, to target: String) { add(name, type: "1", link: target) }
@@ -79,7 +82,9 @@ package struct TarBuilder {
         }
         func put(octal value: Int, at offset: Int, width: Int) {
             let digits = String(value, radix: 8)
-            put(String(repeating: "0", count: max(0, width - 1 - digits.count)) + digits, at: offset, width: width - 1)
+            put(
+                String(repeating: "0", count: max(0, width - 1 - digits.count)) + digits, at: offset,
+                width: width - 1)
         }
         put(name, at: 0, width: 100)
         put(octal: mode, at: 100, width: 8)

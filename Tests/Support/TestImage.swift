@@ -74,7 +74,8 @@ package struct TestImage: Sendable {
         let manifest = Array(
             (#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"#
                 + #""mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:\#(configurationDigest)","#
-                + #""size":\#(configuration.count)},"layers":["# + descriptors.joined(separator: ",") + "]}").utf8)
+                + #""size":\#(configuration.count)},"layers":["# + descriptors.joined(separator: ",") + "]}")
+                .utf8)
         return Written(
             manifest: try Self.add(manifest, to: layout), configuration: configurationDigest, layers: digests,
             manifestSize: manifest.count)

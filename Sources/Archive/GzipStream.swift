@@ -2,6 +2,9 @@
 //
 // RFC 1952 lets a file be several members, one behind the other, and tools pad with zeros behind the last: both are
 // read. Anything else behind a member is an error, and so is an end inside one.
+//
+// A member's header is read here and not by ISA-L: its reader (2.30) forgets the header's flags where the header
+// comes in two pieces, and then takes the data for something else.
 
 import CISAL
 import Platform
@@ -12,9 +15,6 @@ package final class GzipStream: ByteStream {
     private let state: UnsafeMutablePointer<inflate_state>
     private let output: UnsafeMutableRawBufferPointer
     private var input = UnsafeRawBufferPointer(start: nil, count: 0)
-    /// Bytes that ISA-L had taken into its bit buffer beyond a member's end; `pending` is what follows them.
-    private let leftover: UnsafeMutableRawBufferPointer
-    private var pending = UnsafeRawBufferPointer(start: nil, count: 0)
     private var position = Position.betweenMembers
 
     private enum Position { case betweenMembers, inMember, ended }
@@ -25,13 +25,11 @@ package final class GzipStream: ByteStream {
         state = .allocate(capacity: 1)
         state.initialize(to: inflate_state())
         output = .allocate(byteCount: 256 << 10, alignment: 64)
-        leftover = .allocate(byteCount: 8, alignment: 8)
     }
 
     deinit {
         state.deallocate()
         output.deallocate()
-        leftover.deallocate()
     }
 
     package func next() throws -> UnsafeRawBufferPointer {
@@ -74,17 +72,8 @@ package final class GzipStream: ByteStream {
                 code == ISAL_INCORRECT_CHECKSUM ? "gzip data has a wrong checksum" : "gzip data is damaged")
         }
         guard state.pointee.block_state == ISAL_BLOCK_FINISH else { return }
-        let rest = UnsafeRawBufferPointer(start: state.pointee.next_in, count: Int(state.pointee.avail_in))
-        // Whole bytes still in the bit buffer come before those.
-        let held = max(0, Int(state.pointee.read_in_length)) / 8
-        if held == 0 {
-            input = rest
-        } else {
-            let bits = state.pointee.read_in >> UInt64(state.pointee.read_in_length % 8)
-            for index in 0..<held { leftover[index] = UInt8(truncatingIfNeeded: bits >> UInt64(8 * index)) }
-            input = UnsafeRawBufferPointer(rebasing: leftover[..<held])
-            pending = rest
-        }
+        // The trailer is as long as the bit buffer, so nothing of what follows it is ever held back there.
+        input = UnsafeRawBufferPointer(start: state.pointee.next_in, count: Int(state.pointee.avail_in))
         position = .betweenMembers
     }
 
@@ -96,37 +85,106 @@ package final class GzipStream: ByteStream {
             let zeros = input.prefix { $0 == 0 }.count
             input = UnsafeRawBufferPointer(rebasing: input[zeros...])
             if !input.isEmpty { break }
-            try fetch()
+            input = try source.next()
             if input.isEmpty { return false }
         }
-        guard input[0] == 0x1f else {
-            throw ArchiveError("there is something that isn't gzip behind the gzip data")
+        var header = GzipHeader()
+        var used = 0
+        while !header.isComplete {
+            if used == input.count {
+                input = try source.next()
+                used = 0
+                if input.isEmpty { throw ArchiveError("gzip data is cut short") }
+            }
+            guard header.take(input[used]) else {
+                throw ArchiveError("there is something that isn't gzip behind the gzip data")
+            }
+            used += 1
         }
         isal_inflate_init(state)
-        state.pointee.crc_flag = UInt32(ISAL_GZIP)
+        state.pointee.crc_flag = UInt32(ISAL_GZIP_NO_HDR_VER)
+        input = UnsafeRawBufferPointer(rebasing: input[used...])
         give(input)
         position = .inMember
         return true
     }
 
     private func refill() throws {
-        try fetch()
+        input = try source.next()
         give(input)
-    }
-
-    /// Makes the next bytes of the source `input`.
-    private func fetch() throws {
-        if pending.isEmpty {
-            input = try source.next()
-        } else {
-            input = pending
-            pending = UnsafeRawBufferPointer(start: nil, count: 0)
-        }
     }
 
     private func give(_ bytes: UnsafeRawBufferPointer) {
         state.pointee.next_in = UnsafeMutablePointer(
             mutating: bytes.baseAddress?.assumingMemoryBound(to: UInt8.self))
         state.pointee.avail_in = UInt32(bytes.count)
+    }
+}
+
+/// A member's header (RFC 1952, section 2.3), taken a byte at a time.
+struct GzipHeader {
+    private enum Part { case fixed, extraLength, extra, name, comment, checksum, complete }
+
+    private static let hasChecksum: UInt8 = 2
+    private static let hasExtra: UInt8 = 4
+    private static let hasName: UInt8 = 8
+    private static let hasComment: UInt8 = 16
+
+    private var part = Part.fixed
+    private var flags: UInt8 = 0
+    /// How many bytes of the part were taken.
+    private var taken = 0
+    private var extraLength = 0
+
+    var isComplete: Bool { part == .complete }
+
+    /// Takes the next byte.
+    ///
+    /// - Returns: false where it can't be a header's.
+    mutating func take(_ byte: UInt8) -> Bool {
+        taken += 1
+        switch part {
+        case .fixed:
+            switch taken {
+            case 1: return byte == 0x1f
+            case 2: return byte == 0x8b
+            case 3: return byte == 8  // deflate, the only method there is
+            case 4:
+                flags = byte
+                return byte & 0xe0 == 0
+            case 10: advance()
+            default: break
+            }
+        case .extraLength:
+            extraLength |= Int(byte) << (taken == 1 ? 0 : 8)
+            if taken == 2 { advance() }
+        case .extra: if taken == extraLength { advance() }
+        case .name, .comment: if byte == 0 { advance() }
+        case .checksum: if taken == 2 { advance() }
+        case .complete: return false
+        }
+        return true
+    }
+
+    /// Goes to the next part that the flags announce.
+    private mutating func advance() {
+        taken = 0
+        switch part {
+        case .fixed where flags & Self.hasExtra != 0: part = .extraLength
+        case .extraLength where extraLength > 0: part = .extra
+        case .fixed, .extraLength, .extra:
+            if flags & Self.hasName != 0 { part = .name } else { advancePastName() }
+        case .name: advancePastName()
+        case .comment: part = flags & Self.hasChecksum != 0 ? .checksum : .complete
+        case .checksum, .complete: part = .complete
+        }
+    }
+
+    private mutating func advancePastName() {
+        if flags & Self.hasComment != 0 {
+            part = .comment
+        } else {
+            part = flags & Self.hasChecksum != 0 ? .checksum : .complete
+        }
     }
 }

@@ -1,0 +1,141 @@
+import CLinux
+import Glibc
+import Layers
+import Platform
+import Support
+import Testing
+
+@Suite("Unpacking a layer")
+struct UnpackingTests {
+    @Test("files, directories, links, FIFOs and their attributes come out as the archive has them")
+    func attributes() throws {
+        let fixture = try LayerFixture()
+        try fixture.unpack { tar in
+            tar.directory("usr", mode: 0o750, mtime: 1_500_000_000)
+            tar.add(
+                "usr/tool", content: Array("#!".utf8), mode: 0o4755, uid: geteuid() == 0 ? 3_000_000 : 0,
+                pax: [
+                    ("mtime", Array("1600000000.123456789".utf8)),
+                    ("SCHILY.xattr.user.colour", Array("blue".utf8)),
+                ])
+            tar.hardLink("usr/same", to: "usr/tool")
+            tar.symbolicLink("link", to: "/usr/tool")
+            tar.add("pipe", type: "6", mode: 0o620)
+            tar.add("empty")
+        }
+        let tool = try #require(information(fixture.path(0, "usr/tool")))
+        #expect(tool.st_mode & 0o7777 == 0o4755)
+        #expect(tool.st_mtim.tv_sec == 1_600_000_000 && tool.st_mtim.tv_nsec == 123_456_789)
+        #expect(tool.st_uid == (geteuid() == 0 ? 3_000_000 : geteuid()))
+        #expect(information(fixture.path(0, "usr/same"))?.st_ino == tool.st_ino)
+        #expect(tool.st_nlink == 2)
+        var value = [UInt8](repeating: 0, count: 4)
+        #expect(
+            getxattr(fixture.path(0, "usr/tool"), "user.colour", &value, 4) == 4
+                && value == Array("blue".utf8))
+        let usr = try #require(information(fixture.path(0, "usr")))
+        #expect(usr.st_mode & 0o7777 == 0o750 && usr.st_mtim.tv_sec == 1_500_000_000)
+        #expect(Files.linkTarget(fixture.path(0, "link")) == "/usr/tool")
+        let pipe = try #require(information(fixture.path(0, "pipe")))
+        #expect(pipe.st_mode == S_IFIFO | 0o620)
+        #expect(information(fixture.path(0, "empty"))?.st_size == 0)
+    }
+
+    @Test("names that are long, or no UTF-8, or begin with / or ./ come out as they are")
+    func names() throws {
+        let fixture = try LayerFixture()
+        let long = String(repeating: "d/", count: 80) + String(repeating: "x", count: 200)
+        try fixture.unpack { tar in
+            tar.file("./a/b", "1")
+            tar.file("/absolute", "2")
+            tar.file(long, "3")
+            tar.file("a//./c", "4")
+            tar.file("über/日本", "5")
+            tar.add(
+                "raw", content: [0x36],
+                pax: [("hdrcharset", Array("BINARY".utf8)), ("path", [0xff, 0xfe, 0x41])])
+        }
+        #expect(try text(of: fixture.path(0, "a/b")) == "1")
+        #expect(try text(of: fixture.path(0, "absolute")) == "2")
+        #expect(try text(of: fixture.path(0, long)) == "3")
+        #expect(try text(of: fixture.path(0, "a/c")) == "4")
+        #expect(try text(of: fixture.path(0, "über/日本")) == "5")
+        let listing = try runSuccessfully("ls", ["-1b", fixture.path(0)])
+        #expect(listing.contains("\\377\\376A"))
+    }
+
+    @Test("a sparse file keeps its holes, at its end too")
+    func sparse() throws {
+        let directory = try TemporaryDirectory()
+        try runSuccessfully(
+            "sh",
+            [
+                "-c",
+                "cd '\(directory.path)' && truncate -s 10M holes && printf end | dd of=holes bs=1 seek=5000000 conv=notrunc status=none && tar --sparse -cf sparse.tar holes",
+            ])
+        let fixture = try LayerFixture()
+        try fixture.unpack(try Files.read(directory.path("sparse.tar")))
+        let file = try #require(information(fixture.path(0, "holes")))
+        #expect(file.st_size == 10 << 20)
+        #expect(file.st_blocks < 100)
+        #expect(try Files.read(fixture.path(0, "holes"))[5_000_000..<5_000_003] == Array("end".utf8)[...])
+    }
+
+    @Test("a later entry of a name replaces the earlier one, of whatever kind")
+    func replacing() throws {
+        let fixture = try LayerFixture()
+        try fixture.unpack { tar in
+            tar.file("file-to-directory", "x")
+            tar.directory("file-to-directory")
+            tar.file("file-to-directory/in", "y")
+            tar.directory("directory-to-file")
+            tar.file("directory-to-file/in", "z")
+            tar.file("directory-to-file", "now a file")
+            tar.file("twice", "first")
+            tar.file("twice", "second")
+            tar.symbolicLink("link-to-file", to: "twice")
+            tar.file("link-to-file", "no link")
+            tar.directory("again", mode: 0o700)
+            tar.file("again/kept", "kept")
+            tar.directory("again", mode: 0o711)
+        }
+        #expect(try text(of: fixture.path(0, "file-to-directory/in")) == "y")
+        #expect(try text(of: fixture.path(0, "directory-to-file")) == "now a file")
+        #expect(try text(of: fixture.path(0, "twice")) == "second")
+        #expect(try text(of: fixture.path(0, "link-to-file")) == "no link")
+        #expect(try text(of: fixture.path(0, "again/kept")) == "kept")
+        #expect(information(fixture.path(0, "again")).map { $0.st_mode & 0o7777 } == 0o711)
+    }
+
+    @Test("a link in a parent path leads where it leads inside the layer")
+    func parentLinks() throws {
+        let fixture = try LayerFixture()
+        try fixture.unpack { tar in
+            tar.directory("usr/lib")
+            tar.symbolicLink("lib", to: "usr/lib")
+            tar.file("lib/one", "1")
+            tar.symbolicLink("absolute", to: "/usr/lib")
+            tar.file("absolute/two", "2")
+            tar.symbolicLink("dangling", to: "../../made/by/need")
+            tar.file("dangling/three", "3")
+        }
+        #expect(try text(of: fixture.path(0, "usr/lib/one")) == "1")
+        #expect(try text(of: fixture.path(0, "usr/lib/two")) == "2")
+        #expect(try text(of: fixture.path(0, "made/by/need/three")) == "3")
+    }
+
+    @Test("a file with what runs over several chunks is whole", arguments: [Compression.none, .gzip, .zstd])
+    func large(compression: Compression) throws {
+        let content = (0..<3_000_001).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 7) }
+        let fixture = try LayerFixture()
+        try fixture.unpack(TarBuilder.archive { $0.add("big", content: content) }, compression: compression)
+        #expect(try Files.read(fixture.path(0, "big")) == content)
+    }
+
+    @Test("an archive of nothing is a layer of nothing", arguments: [[], [UInt8](repeating: 0, count: 1024)])
+    func empty(archive: [UInt8]) throws {
+        let fixture = try LayerFixture()
+        #expect(try fixture.unpack(archive).entries == 0)
+        #expect(try DirectoryEntry.names(in: fixture.path(0)).isEmpty)
+    }
+}
