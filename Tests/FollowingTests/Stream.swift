@@ -1,0 +1,78 @@
+// A stream on disk that tests write, rotate and follow.
+
+import Following
+import Glibc
+import Notifications
+import Platform
+import Support
+
+/// A notification file of a test's own, with numbered events.
+final class Stream {
+    let directory: TemporaryDirectory
+    let path: String
+    private(set) var written: [Int] = []
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        path = directory.path("notifications.log")
+    }
+
+    /// The line of an event, without its end.
+    static func line(_ number: Int) -> String {
+        "{\"action\":\"publish_layer\",\"event_id\":\"run:\(number)\",\"layer\":\"\(number)\"}"
+    }
+
+    /// Appends text as it is.
+    func append(_ text: String, to name: String = "notifications.log") throws {
+        let file = try OwnedDescriptor(
+            opening: directory.path(name), O_WRONLY | O_APPEND | O_CREAT, mode: 0o644)
+        let bytes = Array(text.utf8)
+        guard write(file.raw, bytes, bytes.count) == bytes.count else { throw SystemError("append to", name) }
+    }
+
+    /// Appends the next events.
+    func emit(_ count: Int = 1, to name: String = "notifications.log") throws {
+        for _ in 0..<count {
+            let number = written.count + 1
+            try append(Self.line(number) + "\n", to: name)
+            written.append(number)
+        }
+    }
+
+    func rename(_ from: String = "notifications.log", to: String) throws {
+        guard Glibc.rename(directory.path(from), directory.path(to)) == 0 else {
+            throw SystemError("rename", from)
+        }
+    }
+
+    /// Rotates as logrotate does: .1 becomes .2, the live file .1.
+    func rotate(create: Bool = true) throws {
+        let names = try DirectoryEntry.names(in: directory.path)
+        let numbers = names.compactMap { name in Int(name.replacing("notifications.log.", with: "")) }
+        for number in numbers.sorted(by: >) {
+            try rename("notifications.log.\(number)", to: "notifications.log.\(number + 1)")
+        }
+        try rename(to: "notifications.log.1")
+        if create { try append("") }
+    }
+
+    func follower(_ start: StartPosition = .beginning, rotateWait: Double = 5) throws -> StreamFollower {
+        try StreamFollower(path: path, start: start, watcher: nil, rotateWait: rotateWait)
+    }
+}
+
+/// What a follower has to tell now: the events' numbers, and the notices.
+func drain(_ follower: StreamFollower) throws -> (numbers: [Int], notices: [String]) {
+    var numbers: [Int] = []
+    var notices: [String] = []
+    while let followed = try follower.next() {
+        switch followed {
+        case .event(let event):
+            numbers.append(event[.layer].flatMap { Int($0) } ?? -1)
+            follower.lastEventIdentifier = event.identifier
+        case .unreadable(let problem, _, let file): notices.append("\(file): \(problem.reason)")
+        case .notice(let text): notices.append(text)
+        }
+    }
+    return (numbers, notices)
+}
