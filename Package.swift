@@ -74,6 +74,8 @@ let package = Package(
         tests("Architecture"),
         tests("Archive", ["Archive", "Platform", "Support"]),
         tests("Layers", ["Layers", "Archive", "Images", "Platform", "CLinux", "Support"]),
+        tests("Registry", ["Registry", "Images", "Platform", "Support"]),
+        tests("DUCCCommand", ["Notifications", "Platform", "CLinux", "Support"]),
         tests("Images", ["Images"]),
         tests("YAML", ["YAML"]),
         tests("Wishes", ["Wishes", "Images"]),

@@ -72,6 +72,7 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         return "\(date)T\(time).\(padded(nanoseconds, 9))Z"
     }
 
+    /// Whether one instant is before another.
     public static func < (one: Timestamp, two: Timestamp) -> Bool {
         (one.seconds, one.nanoseconds) < (two.seconds, two.nanoseconds)
     }

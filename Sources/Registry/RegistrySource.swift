@@ -73,9 +73,10 @@ enum RegistryAnswer {
             return SourceError("\(reference.registry) has no \(path) of \(reference.repository)\(detail)")
         case 429:
             return SourceError(
-                "\(reference.registry) says that there were too many requests\(detail): try later")
+                "\(reference.registry) says that there were too many requests for \(reference.repository)\(detail): "
+                    + "try later")
         default:
-            return SourceError("\(reference.registry) answered \(response.status) for \(path)\(detail)")
+            return SourceError("\(reference.registry) answered \(response.status) for \(reference.repository)/\(path)\(detail)")
         }
     }
 

@@ -55,7 +55,7 @@ package final class DockerRegistry: Sendable {
     }
 
     private static func start(in directory: TemporaryDirectory) throws -> (ChildProcess, String)? {
-        let host = "127.0.0.1:\(try freePort())"
+        let host = "127.0.0.1:\(try LoopbackPort.free())"
         let configuration = try directory.write(
             "config.yml",
             """
@@ -81,24 +81,5 @@ package final class DockerRegistry: Sendable {
 
     private static func answers(_ host: String) -> Bool {
         (try? run("curl", ["-fsS", "-o", "/dev/null", "http://\(host)/v2/"]))?.code == 0
-    }
-
-    /// A loopback port that is free now.
-    package static func freePort() throws -> Int {
-        let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
-        guard descriptor >= 0 else { throw SystemError("make a socket") }
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        return try withUnsafeMutablePointer(to: &address) { pointer in
-            try pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
-                guard bind(descriptor, raw, length) == 0, getsockname(descriptor, raw, &length) == 0 else {
-                    throw SystemError("bind a port")
-                }
-            }
-            return Int(UInt16(bigEndian: pointer.pointee.sin_port))
-        }
     }
 }

@@ -1,0 +1,67 @@
+import Glibc
+import Notifications
+import Platform
+import Support
+
+/// A directory with a repository, a layout and a notification file, and the program that fills them.
+final class Converting: Sendable {
+    let directory: TemporaryDirectory
+    let repository: String
+    let layout: String
+    let log: String
+
+    init(in parent: String? = nil) throws {
+        directory = try TemporaryDirectory(in: parent)
+        repository = directory.path("repository")
+        layout = directory.path("layout")
+        log = directory.path("notifications.log")
+    }
+
+    /// The lock is one's own, so that tests side by side don't wait for each other.
+    var environment: [String: String] { ["DUCC_LOCK_FILE": directory.path("lock"), "TZ": "UTC"] }
+
+    /// Runs the program with the notification file.
+    @discardableResult
+    func ducc(_ arguments: String...) throws -> CommandResult { try ducc(arguments) }
+
+    @discardableResult
+    func ducc(_ arguments: [String], notifying: Bool = true) throws -> CommandResult {
+        try start(arguments, notifying: notifying).wait()
+    }
+
+    /// Starts the program.
+    func start(_ arguments: [String], notifying: Bool = true) throws -> RunningCommand {
+        try RunningCommand(
+            Programs.ducc, arguments + (notifying ? ["-n", log] : []), environment: environment)
+    }
+
+    /// Converts one image.
+    @discardableResult
+    func convert(_ image: String, _ options: String...) throws -> CommandResult {
+        try ducc(["convert-single-image", image, repository] + options)
+    }
+
+    /// A path in the repository.
+    func path(_ relative: String) -> String { "\(repository)/\(relative)" }
+
+    /// All events so far.
+    func events() throws -> [Event] {
+        try Files.read(log, limit: 1 << 28).split(separator: UInt8(ascii: "\n")).map { try Event(line: Array($0)) }
+    }
+
+    /// The actions of all events so far.
+    func actions() throws -> [String] { try events().map(\.action.rawValue) }
+
+    /// The last event of an action.
+    func last(_ action: Action) throws -> Event? { try events().last { $0.action == action } }
+
+    /// Everything in the repository with its times and inode numbers: equal only where nothing was touched.
+    func snapshot() throws -> String {
+        try runSuccessfully("find", [repository, "-printf", "%p %i %T@ %C@ %s %l\n"])
+    }
+
+    /// What is left in staging, but for the lock.
+    func staged() throws -> [String] {
+        try DirectoryEntry.names(in: path(".ducc-staging")).filter { $0 != "repository.lock" }
+    }
+}
