@@ -16,7 +16,9 @@ public final class DirectoryWatcher {
 
     /// Readable when something happened; nil where inotify can't be had, and the caller has to look from time to time.
     public let descriptor: CInt?
-    private var watched: Set<String> = []
+    /// Which directory is watched under which path: another one may come to be there without any event, as long as
+    /// an open file keeps a removed one alive.
+    private var watched: [String: FileKey] = [:]
 
     /// Initialises the library.
     public init() {
@@ -38,9 +40,10 @@ public final class DirectoryWatcher {
     /// - Returns: whether it is watched now; not where it is absent or the system has no more watches.
     public func watch(_ directory: String) -> Bool {
         guard descriptor != nil else { return false }
-        if watched.contains(directory) { return true }
+        guard let key = FileKey(at: directory) else { return false }
+        if watched[directory] == key { return true }
         guard inotifytools_watch_file(directory, Self.mask) != 0 else { return false }
-        watched.insert(directory)
+        watched[directory] = key
         return true
     }
 
@@ -55,7 +58,7 @@ public final class DirectoryWatcher {
             happened = true
             // A directory is gone, or has another name: what is at its path now must be watched anew. Which one it
             // was only the library knows; that the others are watched once more costs a few bytes, very rarely.
-            if event.pointee.mask & UInt32(IN_IGNORED | IN_MOVE_SELF) != 0 { watched = [] }
+            if event.pointee.mask & UInt32(IN_IGNORED | IN_MOVE_SELF) != 0 { watched = [:] }
         }
         return inotifytools_error() != 0 || happened
     }

@@ -33,6 +33,7 @@ public final class StreamFollower {
     private var phase = Phase.look
     private var anythingGrew = false
     private var turnBegan: UInt64 = 0
+    /// Whether an event is certain to come when something happens at the path.
     private var isWatched = false
     /// The last event that was done, for the cursor; set by whoever does it.
     public var lastEventIdentifier: String?
@@ -42,7 +43,7 @@ public final class StreamFollower {
         case drain(Int)
     }
 
-    /// How often a directory that can't be watched is looked at.
+    /// How often a stream is looked at of which no event is certain to come.
     private static let pollInterval: UInt64 = 250_000_000
 
     /// Opens what there is of the stream; nothing there is fine.
@@ -131,7 +132,10 @@ public final class StreamFollower {
     private func look() {
         watchDirectories()
         do throws(SystemError) {
-            switch machine.looked(at: FileKey(at: path), now: turnBegan) {
+            let key = FileKey(at: path)
+            // Where nothing is, the directory itself may go and come back, which its own watch doesn't tell.
+            if key == nil { isWatched = false }
+            switch machine.looked(at: key, now: turnBegan) {
             case .unchanged: break
             case .movedBack: sortStreams()
             case .findNewer: try openNewer()

@@ -23,8 +23,10 @@ struct EventLine {
         let outcomeWidth = isNarrow ? 5 : min(40, max(22, width - 80 + 22))
         let subjectWidth = max(0, width - TextLayout.width(of: time) - actionWidth - outcomeWidth - 3)
         let shownOutcome = TextLayout.cut(outcome, outcomeWidth)
+        // An outcome that isn't there leaves its room to the image.
+        let room = subjectWidth + (shownOutcome.isEmpty ? outcomeWidth + 1 : 0)
         let shownAction = TextLayout.cut(action, actionWidth)
-        let shownSubject = TextLayout.fit(subject, subjectWidth)
+        let shownSubject = TextLayout.fit(subject, room)
         // Colours have no width: they come after everything was measured, and padding stands outside of them.
         var line = Colour.dim.paint(time, if: hasColour) + " " + paint(event, shownAction)
         if shownSubject.isEmpty && shownOutcome.isEmpty { return line }
