@@ -101,7 +101,8 @@ final class LayerWriter {
         _ entry: TarEntry, _ name: EntryName, _ base: [CChar], from reader: TarReader
     ) throws {
         let parent = try root.parent(of: name)
-        let createdMode = attributes.permissions(entry, isDirectory: false) & 0o777
+        // Without root, extended attributes can be set only while the owner may write.
+        let createdMode = attributes.privileged ? entry.permissions & 0o777 : 0o600
         let file = OwnedDescriptor(
             raw: try replacing(base, at: parent, name) {
                 openat(parent, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, createdMode)

@@ -76,7 +76,9 @@ enum RegistryAnswer {
                 "\(reference.registry) says that there were too many requests for \(reference.repository)\(detail): "
                     + "try later")
         default:
-            return SourceError("\(reference.registry) answered \(response.status) for \(reference.repository)/\(path)\(detail)")
+            return SourceError(
+                "\(reference.registry) answered \(response.status) for \(reference.repository)/\(path)\(detail)"
+            )
         }
     }
 

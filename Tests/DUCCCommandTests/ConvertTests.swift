@@ -53,14 +53,17 @@ struct ConvertTests {
             "find",
             [
                 converting.repository, "(", "-name", ".ducc-staging", "-o", "-name", "layerfs", "-o", "-path",
-                converting.path(".flat/*/*"), ")", "-prune", "-o", "-type", "d", "!", "-perm", "0755", "-print", "-o",
+                converting.path(".flat/*/*"), ")", "-prune", "-o", "-type", "d", "!", "-perm", "0755",
+                "-print", "-o",
                 "-type", "f", "!", "-perm", "0644", "-print",
             ])
         #expect(odd.isEmpty, "\(odd)")
         #expect(try converting.staged().isEmpty)
     }
 
-    @Test("the flat image's files are the layers' own, and equal what umoci unpacks", .enabled(if: geteuid() == 0))
+    @Test(
+        "the flat image's files are the layers' own, and equal what umoci unpacks",
+        .enabled(if: geteuid() == 0))
     func flat() throws {
         let converting = try Converting()
         let written = try Self.image().write(to: converting.layout, tag: "1.0")
@@ -74,7 +77,8 @@ struct ConvertTests {
         #expect(inode("localhost/layout:1.0/bin/tool") != nil)
 
         try runSuccessfully(
-            "umoci", ["raw", "unpack", "--image", "\(converting.layout):1.0", converting.directory.path("umoci")])
+            "umoci",
+            ["raw", "unpack", "--image", "\(converting.layout):1.0", converting.directory.path("umoci")])
         let differences = try TreeComparison.differences(
             converting.path("localhost/layout:1.0"), converting.directory.path("umoci"))
         // Directories that no layer names: umoci gives them the time of unpacking, the specification none.
@@ -86,11 +90,16 @@ struct ConvertTests {
     func events() throws {
         let converting = try Converting()
         let written = try Self.image().write(to: converting.layout, tag: "1.0")
-        #expect(try converting.convert("oci:\(converting.layout):1.0", "--max-concurrent-downloads", "1").code == 0)
-        let layers = Array(repeating: ["start_layer_conversion", "end_layer_conversion"], count: 3).flatMap { $0 }
+        #expect(
+            try converting.convert("oci:\(converting.layout):1.0", "--max-concurrent-downloads", "1").code
+                == 0)
+        let layers = Array(repeating: ["start_layer_conversion", "end_layer_conversion"], count: 3).flatMap {
+            $0
+        }
         #expect(
             try converting.actions() == ["start_ducc", "start_image_conversion"] + layers + [
-                "start_flat_conversion", "publish_layer", "publish_layer", "publish_layer", "publish_flat_image",
+                "start_flat_conversion", "publish_layer", "publish_layer", "publish_layer",
+                "publish_flat_image",
                 "end_flat_conversion", "publish_image", "end_image_conversion", "end_ducc",
             ])
         let events = try converting.events()
@@ -101,13 +110,17 @@ struct ConvertTests {
         }
         for start in events where start.action.rawValue.hasPrefix("start_") && start.action != .startDUCC {
             let ends = events.filter { $0[.id] == start[.id] && $0.action.rawValue.hasPrefix("end_") }
-            #expect(ends.count == 1 && ends[0][.status] == "ok" && ends[0][.timeElapsedSeconds]?.contains(".") == true)
+            #expect(
+                ends.count == 1 && ends[0][.status] == "ok"
+                    && ends[0][.timeElapsedSeconds]?.contains(".") == true)
         }
         let flat = try #require(try converting.last(.publishFlatImage))
         #expect(flat[.publicPath] == "localhost/layout:1.0")
         #expect(flat[.privatePath] == ".flat/\(written.configuration.prefix(2))/\(written.configuration)")
         #expect(flat[.manifestDigest] == "sha256:\(written.manifest)" && flat[.platform] == "linux/amd64")
-        #expect(try converting.events().filter { $0.action == .publishLayer }.map { $0[.layerDigest] } == written.layers)
+        #expect(
+            try converting.events().filter { $0.action == .publishLayer }.map { $0[.layerDigest] }
+                == written.layers)
         #expect(try converting.last(.endImageConversion)?[.layers] == "3")
     }
 
@@ -159,7 +172,9 @@ struct ConvertTests {
         #expect(!moved.contains { line in second.layers.contains { line.contains($0) } })
         #expect(try text(of: converting.path("\(registry.host)/image:1/bin/tool")) == "the second image's")
         #expect(try converting.last(.publishFlatImage)?[.publicPath] == "\(registry.host)/image:1")
-        #expect(Files.isDirectory(converting.path(".flat/\(first.configuration.prefix(2))/\(first.configuration)")))
+        #expect(
+            Files.isDirectory(
+                converting.path(".flat/\(first.configuration.prefix(2))/\(first.configuration)")))
         let listed = try converting.ducc("list", converting.repository).output
         #expect(listed.split(separator: "\n").count == 3)
     }
@@ -183,7 +198,9 @@ struct ConvertTests {
         try Self.image().write(to: converting.layout, tag: "1")
         let image = "oci:\(converting.layout):1"
         #expect(try converting.convert(image, "-s").code == 0)
-        #expect(!Files.exists(converting.path("localhost/layout:1")) && Files.isDirectory(converting.path(".layers")))
+        #expect(
+            !Files.exists(converting.path("localhost/layout:1"))
+                && Files.isDirectory(converting.path(".layers")))
         #expect(try converting.convert(image, "-s").output.hasPrefix("unchanged"))
         #expect(try converting.convert(image).output.hasPrefix("updated"))
         #expect(try text(of: converting.path("localhost/layout:1/etc/kept")) == "kept")
@@ -203,7 +220,8 @@ struct ConvertTests {
         let written = try Self.image().write(to: converting.layout, tag: "1")
         let image = "oci:\(converting.layout):1"
         try converting.convert(image)
-        let layer = converting.path(".layers/\(written.layers[0].prefix(2))/\(written.layers[0])/layerfs/etc/kept")
+        let layer = converting.path(
+            ".layers/\(written.layers[0].prefix(2))/\(written.layers[0])/layerfs/etc/kept")
         try runSuccessfully("rm", [layer, converting.path("localhost/layout:1/etc/kept")])
         #expect(try converting.convert(image).output.hasPrefix("unchanged"))
         #expect(try converting.convert(image, "-g").output.hasPrefix("updated"))
@@ -217,7 +235,9 @@ struct ConvertTests {
     @Test("a wish list is converted wish by wish, with a summary")
     func wishList() throws {
         let converting = try Converting()
-        for tag in ["1", "2"] { try TestImage({ $0.file("tag", tag) }).write(to: converting.directory.path("l\(tag)"), tag: tag) }
+        for tag in ["1", "2"] {
+            try TestImage({ $0.file("tag", tag) }).write(to: converting.directory.path("l\(tag)"), tag: tag)
+        }
         let list = try converting.directory.write(
             "wishes.yaml",
             """
@@ -232,7 +252,8 @@ struct ConvertTests {
         #expect(result.code == 1)
         #expect(result.output.contains("2 converted, 0 updated, 0 unchanged, 1 failed; 2 layers, "))
         #expect(try text(of: converting.path("localhost/l2:2/tag")) == "2")
-        let end = try #require(try converting.events().first { $0.action == .endImageConversion && $0[.status] == "error" })
+        let end = try #require(
+            try converting.events().first { $0.action == .endImageConversion && $0[.status] == "error" })
         #expect(end[.error]?.contains("there is no") == true)
         #expect(try converting.actions().last == "end_ducc")
     }

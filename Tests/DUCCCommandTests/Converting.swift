@@ -10,8 +10,9 @@ final class Converting: Sendable {
     let layout: String
     let log: String
 
-    init(in parent: String? = nil) throws {
-        directory = try TemporaryDirectory(in: parent)
+    init(_ directory: TemporaryDirectory? = nil) throws {
+        self.directory = try directory ?? TemporaryDirectory()
+        let directory = self.directory
         repository = directory.path("repository")
         layout = directory.path("layout")
         log = directory.path("notifications.log")
@@ -46,7 +47,9 @@ final class Converting: Sendable {
 
     /// All events so far.
     func events() throws -> [Event] {
-        try Files.read(log, limit: 1 << 28).split(separator: UInt8(ascii: "\n")).map { try Event(line: Array($0)) }
+        try Files.read(log, limit: 1 << 28).split(separator: UInt8(ascii: "\n")).map {
+            try Event(line: Array($0))
+        }
     }
 
     /// The actions of all events so far.

@@ -68,15 +68,19 @@ struct RegistryTests {
         let layout = directory.path("layout")
         let written = try Self.image.write(to: layout, tag: "1")
         let server = try ScriptedServer { request in
-            if request.target.hasPrefix("/token?") { return .init(200, body: Array(#"{"token":"for-anybody"}"#.utf8)) }
+            if request.target.hasPrefix("/token?") {
+                return .init(200, body: Array(#"{"token":"for-anybody"}"#.utf8))
+            }
             guard request.headers["authorization"] == "Bearer for-anybody" else {
                 let host = request.headers["host"] ?? ""
-                return .init(401, [
-                    (
-                        "WWW-Authenticate",
-                        #"Bearer realm="http://\#(host)/token",service="a registry",scope="repository:a/b:pull""#
-                    )
-                ])
+                return .init(
+                    401,
+                    [
+                        (
+                            "WWW-Authenticate",
+                            #"Bearer realm="http://\#(host)/token",service="a registry",scope="repository:a/b:pull""#
+                        )
+                    ])
             }
             let name = request.target.split(separator: "/").last ?? ""
             let digest = name.hasPrefix("sha256:") ? String(name.dropFirst(7)) : written.manifest
@@ -121,18 +125,25 @@ struct RegistryTests {
         #expect("\(try #require(error))".contains("more than"))
     }
 
-    @Test("each refusal is one line that says what to do", arguments: [
-        (404, "", "is it spelled right?"), (401, "", "needs credentials"), (403, "", "needs credentials"),
-        (429, "", "try later"), (500, "", "answered 500"),
-        (404, #"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest\u001b[31m unknown"}]}"#, "(manifest[31m unknown)"),
-    ])
+    @Test(
+        "each refusal is one line that says what to do",
+        arguments: [
+            (404, "", "is it spelled right?"), (401, "", "needs credentials"), (403, "", "needs credentials"),
+            (429, "", "try later"), (500, "", "answered 500"),
+            (
+                404, #"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest\u001b[31m unknown"}]}"#,
+                "(manifest[31m unknown)"
+            ),
+        ])
     func refusals(status: Int, body: String, text: String) throws {
         let server = try ScriptedServer { _ in .init(status, body: Array(body.utf8)) }
         let error = #expect(throws: SourceError.self) {
             try Self.source("http://\(server.host)/group/image:1").resolve(.default)
         }
         let message = "\(try #require(error))"
-        #expect(message.contains(text) && message.contains("image") && !message.contains("\n"), "says: \(message)")
+        #expect(
+            message.contains(text) && message.contains("image") && !message.contains("\n"), "says: \(message)"
+        )
     }
 
     @Test("a registry that is down is one line that names it")
@@ -151,7 +162,9 @@ struct RegistryTests {
         let location = "http://localhost:\(other.host.split(separator: ":")[1])/elsewhere"
         let server = try ScriptedServer { request in
             let host = request.headers["host"] ?? ""
-            if request.target.hasPrefix("/token") { return .init(200, body: Array(#"{"access_token":"secret"}"#.utf8)) }
+            if request.target.hasPrefix("/token") {
+                return .init(200, body: Array(#"{"access_token":"secret"}"#.utf8))
+            }
             guard request.headers["authorization"] != nil else {
                 return .init(401, [("WWW-Authenticate", #"Bearer realm="http://\#(host)/token""#)])
             }
@@ -175,7 +188,9 @@ struct OCILayoutTests {
         let written = try RegistryTests.image.write(to: layout, tag: "3.1")
         #expect(try RegistryTests.source("oci:\(layout):3.1").currentDigest().hex == written.manifest)
         #expect(try RegistryTests.source("oci:\(layout)").resolve(.default).manifest.layers.count == 2)
-        let error = #expect(throws: SourceError.self) { try RegistryTests.source("oci:\(layout):4").currentDigest() }
+        let error = #expect(throws: SourceError.self) {
+            try RegistryTests.source("oci:\(layout):4").currentDigest()
+        }
         #expect("\(try #require(error))" == "\(layout) has no image '4'; it has 3.1")
     }
 
@@ -186,9 +201,12 @@ struct OCILayoutTests {
         let written = try RegistryTests.image.write(to: layout, tag: "1")
         try directory.write("layout/blobs/sha256/\(written.manifest)", "{}")
         for (path, text) in [
-            (layout, "is damaged"), (directory.path, "is no OCI image layout"), (directory.path("x"), "there is no"),
+            (layout, "is damaged"), (directory.path, "is no OCI image layout"),
+            (directory.path("x"), "there is no"),
         ] {
-            let error = #expect(throws: SourceError.self) { try RegistryTests.source("oci:\(path)").resolve(.default) }
+            let error = #expect(throws: SourceError.self) {
+                try RegistryTests.source("oci:\(path)").resolve(.default)
+            }
             #expect("\(try #require(error))".contains(text))
         }
     }
@@ -204,13 +222,16 @@ struct OCILayoutTests {
             let written = try image.writeBlobs(to: layout)
             entries.append(
                 #"{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:\#(written.manifest)","#
-                    + #""size":\#(written.manifestSize),"platform":{"architecture":"\#(architecture)","os":"linux"}}"#)
+                    + #""size":\#(written.manifestSize),"platform":{"architecture":"\#(architecture)","os":"linux"}}"#
+            )
         }
         try TestImage.writeIndex(entries, to: layout)
         let index = try Files.read("\(layout)/index.json")
         let digest = try TestImage.add(index, to: layout)
         try TestImage.writeIndex(
-            [#"{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:\#(digest)","size":\#(index.count)}"#],
+            [
+                #"{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:\#(digest)","size":\#(index.count)}"#
+            ],
             to: layout)
         let source = try RegistryTests.source("oci:\(layout)")
         let (_, manifest, reference) = try source.resolve(try ImagePlatform(parsing: "linux/arm64"))

@@ -24,7 +24,9 @@ package final class ScriptedServer: Sendable {
         /// Whether the connection stays open behind the body, silent, until the client leaves.
         package var stalls = false
 
-        package init(_ status: Int, _ headers: [(String, String)] = [], body: [UInt8] = [], length: Int? = nil) {
+        package init(
+            _ status: Int, _ headers: [(String, String)] = [], body: [UInt8] = [], length: Int? = nil
+        ) {
             self.status = status
             self.headers = headers
             self.body = body
@@ -99,7 +101,8 @@ package final class ScriptedServer: Sendable {
         bytes.withUnsafeBytes { bytes in
             var sent = 0
             while sent < bytes.count {
-                let count = send(connection, bytes.baseAddress.map { $0 + sent }, bytes.count - sent, CInt(MSG_NOSIGNAL))
+                let count = send(
+                    connection, bytes.baseAddress.map { $0 + sent }, bytes.count - sent, CInt(MSG_NOSIGNAL))
                 guard count > 0 else { return }
                 sent += count
             }
@@ -120,7 +123,8 @@ package enum LoopbackPort {
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         return try withUnsafeMutablePointer(to: &address) { pointer in
             try pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
-                guard Glibc.bind(descriptor, raw, length) == 0, getsockname(descriptor, raw, &length) == 0 else {
+                guard Glibc.bind(descriptor, raw, length) == 0, getsockname(descriptor, raw, &length) == 0
+                else {
                     throw SystemError("bind a port")
                 }
             }

@@ -21,7 +21,8 @@ package enum TreeComparison {
         let first = try describe(one)
         let second = try describe(other)
         return Set(first.keys).union(second.keys).sorted().compactMap { path in
-            first[path] == second[path] ? nil : "\(path): \(first[path] ?? "nothing") | \(second[path] ?? "nothing")"
+            first[path] == second[path]
+                ? nil : "\(path): \(first[path] ?? "nothing") | \(second[path] ?? "nothing")"
         }
     }
 
@@ -49,7 +50,9 @@ package enum TreeComparison {
         parts += try attributes(full)
         entries[path] = parts.joined(separator: " ")
         guard type == S_IFDIR else { return }
-        for name in try DirectoryEntry.names(in: full) { try walk(root, "\(path)/\(name)", &entries, &firstNames) }
+        for name in try DirectoryEntry.names(in: full) {
+            try walk(root, "\(path)/\(name)", &entries, &firstNames)
+        }
     }
 
     private static func attributes(_ path: String) throws -> [String] {
