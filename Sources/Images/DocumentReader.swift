@@ -1,108 +1,150 @@
-// Reading typed fields of a JSON document, each error with the path of the field: `layers[3].digest`.
+// Reading typed fields of a JSON document, each error with the path of the field: `layers[3].digest`. What nobody asks
+// for is never looked at, so a document costs what its size does, however it is nested.
 
 struct DocumentReader {
-    let value: JSONValue
-    let path: String
+    private let container: KeyedDecodingContainer<JSONKey>
+    private let keys: [String]
+    private let path: String
     private let what: String
 
     /// Reads a whole document, which must be an object.
-    init(_ bytes: [UInt8], what: String) throws(ManifestError) {
-        do throws(JSONError) {
-            value = try JSONValue.parse(bytes, limit: ManifestDocument.largestSize)
+    ///
+    /// - Parameter body: makes the result out of the object.
+    static func read<Content>(
+        _ bytes: [UInt8], what: String,
+        _ body: @escaping (DocumentReader) throws(ManifestError) -> Content
+    ) throws(ManifestError) -> Content {
+        do {
+            return try JSONText.read(bytes, limit: ManifestDocument.largestSize) { decoder in
+                guard
+                    let object = try JSONText.ifOfKind({ try decoder.container(keyedBy: JSONKey.self) })
+                else { throw JSONError("it is \(try JSONKind(from: decoder).text), not an object") }
+                return try body(DocumentReader(object, path: "", what: what))
+            }
+        } catch let error as ManifestError {
+            throw error
         } catch { throw ManifestError("the \(what) is not readable: \(error)") }
-        guard case .object = value else {
-            throw ManifestError("the \(what) is not readable: it is \(value.kind), not an object")
-        }
-        path = ""
-        self.what = what
     }
 
-    private init(_ value: JSONValue, path: String, what: String) {
-        self.value = value
+    private init(_ container: KeyedDecodingContainer<JSONKey>, path: String, what: String) {
+        self.container = container
+        keys = container.allKeys.map(\.stringValue)
         self.path = path
         self.what = what
     }
 
-    /// The value of a key; nil where it is absent or null.
-    private func field(_ key: String) throws(ManifestError) -> JSONValue? {
-        do throws(JSONError) {
-            return try value.value(key)
-        } catch { throw ManifestError("the \(what) is ambiguous: \(error)") }
-    }
-
     private func spelled(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
-    private func wrong(_ key: String, _ value: JSONValue, expected: String) -> ManifestError {
-        ManifestError("the \(what)'s \(spelled(key)) is \(value.kind), not \(expected)")
+    private func wrong(_ key: String, _ kind: String, expected: String) -> ManifestError {
+        // Of the right kind and wrong all the same: a text that breaks JSON's rules, which only its reading shows.
+        let problem = kind == expected ? "\(kind) that JSON doesn't allow" : "\(kind), not \(expected)"
+        return ManifestError("the \(what)'s \(spelled(key)) is \(problem)")
     }
 
     private func missing(_ key: String) -> ManifestError {
         ManifestError("the \(what) has no \(spelled(key))")
     }
 
+    /// Whether there is the key, in any letter case, `null` or not.
+    func has(_ key: String) throws(ManifestError) -> Bool { try find(key) != nil }
+
+    private func find(_ key: String) throws(ManifestError) -> JSONKey? {
+        do throws(JSONError) {
+            return try JSONText.find(key, in: keys).map(JSONKey.init(stringValue:))
+        } catch { throw ManifestError("the \(what) is ambiguous: \(error)") }
+    }
+
+    /// The value of a key; nil where it is absent or null.
+    private func field<Value>(
+        _ key: String, expected: String, _ read: (JSONKey) throws -> Value
+    ) throws(ManifestError) -> Value? {
+        guard let found = try find(key), (try? container.decodeNil(forKey: found)) == false else {
+            return nil
+        }
+        do {
+            return try read(found)
+        } catch {
+            let kind = try? container.decode(JSONKind.self, forKey: found)
+            throw wrong(key, kind?.text ?? expected, expected: expected)
+        }
+    }
+
     func string(_ key: String) throws(ManifestError) -> String? {
-        guard let value = try field(key) else { return nil }
-        guard case .string(let text) = value else { throw wrong(key, value, expected: "a string") }
-        return text
+        try field(key, expected: "a string") { try container.decode(String.self, forKey: $0) }
     }
 
     func integer(_ key: String) throws(ManifestError) -> Int64? {
-        guard let value = try field(key) else { return nil }
-        guard case .integer(let number) = value else { throw wrong(key, value, expected: "a whole number") }
-        return number
+        try field(key, expected: "a whole number") { try container.decode(Int64.self, forKey: $0) }
     }
 
     func boolean(_ key: String) throws(ManifestError) -> Bool? {
-        guard let value = try field(key) else { return nil }
-        guard case .boolean(let truth) = value else { throw wrong(key, value, expected: "true or false") }
-        return truth
+        try field(key, expected: "true or false") { try container.decode(Bool.self, forKey: $0) }
     }
 
     /// An object in the document.
     func child(_ key: String) throws(ManifestError) -> DocumentReader? {
-        guard let value = try field(key) else { return nil }
-        guard case .object = value else { throw wrong(key, value, expected: "an object") }
-        return DocumentReader(value, path: spelled(key), what: what)
+        let object = try field(key, expected: "an object") {
+            try container.nestedContainer(keyedBy: JSONKey.self, forKey: $0)
+        }
+        return object.map { DocumentReader($0, path: spelled(key), what: what) }
     }
 
-    /// The values of a list; none where it is absent or null.
-    private func values(_ key: String, limit: Int) throws(ManifestError) -> [JSONValue] {
-        guard let value = try field(key) else { return [] }
-        guard case .array(let elements) = value else { throw wrong(key, value, expected: "a list") }
-        guard elements.count <= limit else {
+    /// Reads the elements of a list one after the other; nil where it is absent or null.
+    private func elements<Value>(
+        _ key: String, limit: Int, expected: String,
+        _ read: (inout any UnkeyedDecodingContainer, _ place: String) throws -> Value
+    ) throws(ManifestError) -> [Value]? {
+        guard
+            var list = try field(
+                key, expected: "a list", { try container.nestedUnkeyedContainer(forKey: $0) })
+        else { return nil }
+        let count = list.count ?? 0
+        guard count <= limit else {
             throw ManifestError(
-                "the \(what)'s \(spelled(key)) has \(elements.count) entries, more than \(limit) are not accepted"
-            )
+                "the \(what)'s \(spelled(key)) has \(count) entries, more than \(limit) are not accepted")
         }
-        return elements
+        var values: [Value] = []
+        while !list.isAtEnd {
+            let place = "\(key)[\(list.currentIndex)]"
+            do {
+                values.append(try read(&list, place))
+            } catch {
+                let kind = try? list.decode(JSONKind.self)
+                throw wrong(place, kind?.text ?? "null", expected: expected)
+            }
+        }
+        return values
     }
 
-    /// The objects of a list.
-    func list(_ key: String, limit: Int) throws(ManifestError) -> [DocumentReader] {
-        var readers: [DocumentReader] = []
-        for (index, element) in try values(key, limit: limit).enumerated() {
-            guard case .object = element else {
-                throw wrong("\(key)[\(index)]", element, expected: "an object")
-            }
-            readers.append(DocumentReader(element, path: "\(spelled(key))[\(index)]", what: what))
+    /// The objects of a list; nil where it is absent or null.
+    func list(_ key: String, limit: Int) throws(ManifestError) -> [DocumentReader]? {
+        try elements(key, limit: limit, expected: "an object") { list, place in
+            DocumentReader(
+                try list.nestedContainer(keyedBy: JSONKey.self), path: spelled(place), what: what)
         }
-        return readers
     }
 
     /// The descriptors of a list; nil where it is absent or null.
     func descriptors(_ key: String, limit: Int) throws(ManifestError) -> [Descriptor]? {
-        guard try field(key) != nil else { return nil }
-        return try list(key, limit: limit).map { reader throws(ManifestError) in try reader.descriptor() }
+        try list(key, limit: limit)?.map { reader throws(ManifestError) in try reader.descriptor() }
     }
 
-    /// The strings of a list.
+    /// The strings of a list; none where it is absent or null.
     func strings(_ key: String, limit: Int) throws(ManifestError) -> [String] {
-        var texts: [String] = []
-        for (index, element) in try values(key, limit: limit).enumerated() {
-            guard case .string(let text) = element else {
-                throw wrong("\(key)[\(index)]", element, expected: "a string")
+        try elements(key, limit: limit, expected: "a string") { list, _ in try list.decode(String.self) }
+            ?? []
+    }
+
+    /// All members of this object, each a string, their keys as spelled.
+    private func texts() throws(ManifestError) -> [String: String] {
+        var texts: [String: String] = [:]
+        for key in keys {
+            do {
+                texts[key] = try container.decode(String.self, forKey: JSONKey(stringValue: key))
+            } catch {
+                let kind = try? container.decode(JSONKind.self, forKey: JSONKey(stringValue: key))
+                throw wrong(quoted(key), kind?.text ?? "null", expected: "a string")
             }
-            texts.append(text)
         }
         return texts
     }
@@ -121,19 +163,10 @@ struct DocumentReader {
         guard (0...Descriptor.largestSize).contains(size) else {
             throw ManifestError("the \(what)'s \(spelled("size")) is \(size), which no content has")
         }
-        var annotations: [String: String] = [:]
-        if let child = try child("annotations"), case .object(let members) = child.value {
-            for (key, value) in members {
-                guard case .string(let text) = value else {
-                    throw child.wrong(quoted(key), value, expected: "a string")
-                }
-                annotations[key] = text
-            }
-        }
         return Descriptor(
             mediaType: try string("mediaType").map(MediaType.bare) ?? "",
             digest: try digest(digestText, at: "digest"), size: size, urls: try strings("urls", limit: 100),
-            platform: try platform(), annotations: annotations)
+            platform: try platform(), annotations: try child("annotations")?.texts() ?? [:])
     }
 
     private func platform() throws(ManifestError) -> ImagePlatform? {

@@ -36,7 +36,14 @@ package struct ImageConfiguration: Hashable, Sendable {
     ///
     /// - Throws: `ManifestError`.
     package static func decode(_ bytes: [UInt8]) throws(ManifestError) -> ImageConfiguration {
-        let reader = try DocumentReader(bytes, what: "image configuration")
+        try DocumentReader.read(bytes, what: "image configuration") { reader throws(ManifestError) in
+            try configuration(reader)
+        }
+    }
+
+    private static func configuration(
+        _ reader: DocumentReader
+    ) throws(ManifestError) -> ImageConfiguration {
         guard let rootfs = try reader.child("rootfs") else {
             throw ManifestError("the image configuration has no rootfs")
         }
@@ -49,7 +56,7 @@ package struct ImageConfiguration: Hashable, Sendable {
         {
             identifiers.append(try rootfs.digest(text, at: "diff_ids[\(index)]"))
         }
-        let history = try reader.list("history", limit: 10 * ManifestDocument.mostEntries)
+        let history = try reader.list("history", limit: 10 * ManifestDocument.mostEntries) ?? []
         return ImageConfiguration(
             architecture: try reader.string("architecture") ?? "", os: try reader.string("os") ?? "",
             variant: try reader.string("variant"), created: try reader.string("created"),

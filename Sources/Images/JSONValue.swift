@@ -1,5 +1,5 @@
-// JSON from outside. Keys are looked up in any letter case (the original DUCC wrote `SchemaVersion`), but two keys
-// that differ only in case are an error: otherwise two programs could read two different images from one text.
+// Short answers whose form nobody promises: a registry's errors, a token. Reading a value without knowing its kind
+// means guessing, so size and depth have tighter limits here than those of the documents an image is made of.
 
 /// A JSON value.
 package enum JSONValue: Equatable, Sendable {
@@ -7,7 +7,7 @@ package enum JSONValue: Equatable, Sendable {
     case null
     /// `true` or `false`.
     case boolean(Bool)
-    /// A number without fraction or exponent that fits 64 bits.
+    /// A whole number that fits 64 bits.
     case integer(Int64)
     /// Any other number.
     case number(Double)
@@ -18,61 +18,64 @@ package enum JSONValue: Equatable, Sendable {
     /// An object; its keys are as spelled.
     case object([String: JSONValue])
 
-    /// Reads one JSON text (RFC 8259, UTF-8, an object's keys all different).
+    /// The deepest that values may be inside each other.
+    package static let deepest = 16
+
+    /// Reads one JSON text (RFC 8259, UTF-8). Of a key that is there twice the first counts.
     ///
-    /// - Parameters:
-    ///   - limit: the most bytes to accept; the limit on depth is 100.
+    /// - Parameter limit: the most bytes to accept.
     /// - Throws: `JSONError`.
-    package static func parse(_ bytes: [UInt8], limit: Int = 4 << 20) throws(JSONError) -> JSONValue {
-        guard bytes.count <= limit else {
-            throw JSONError("it has \(bytes.count) bytes, more than \(limit) are not accepted")
-        }
-        var parser = JSONParser(bytes)
-        return try parser.document()
+    package static func parse(_ bytes: [UInt8], limit: Int = 256 << 10) throws(JSONError) -> JSONValue {
+        do {
+            return try JSONText.read(bytes, limit: limit) { try JSONValue(from: $0) }
+        } catch let error as JSONError {
+            throw error
+        } catch { throw JSONError("no JSON that can be read") }
     }
 
     /// The value of an object's key in any letter case; nil where it is absent, `null`, or this is no object.
     ///
     /// - Throws: `JSONError` where two keys differ in nothing but letter case.
     package func value(_ key: String) throws(JSONError) -> JSONValue? {
-        guard case .object(let members) = self else { return nil }
-        let wanted = key.lowercased()
-        var found: (key: String, value: JSONValue)?
-        for (candidate, value) in members
-        where candidate.utf8.count == key.utf8.count && candidate.lowercased() == wanted {
-            if let found {
-                let pair = [found.key, candidate].sorted()
-                throw JSONError(
-                    "the keys \(quoted(pair[0])) and \(quoted(pair[1])) differ only in letter case")
-            }
-            found = (candidate, value)
+        guard case .object(let members) = self, let found = try JSONText.find(key, in: members.keys) else {
+            return nil
         }
-        return found?.value == .null ? nil : found?.value
-    }
-
-    /// Whether this is an object that has the key, in any letter case, `null` or not.
-    package func has(_ key: String) -> Bool {
-        guard case .object(let members) = self else { return false }
-        return members.keys.contains { $0.lowercased() == key.lowercased() }
-    }
-
-    /// What kind of value this is, for error messages.
-    package var kind: String {
-        switch self {
-        case .null: "null"
-        case .boolean: "a boolean"
-        case .integer, .number: "a number"
-        case .string: "a string"
-        case .array: "a list"
-        case .object: "an object"
-        }
+        return members[found] == .null ? nil : members[found]
     }
 }
 
-/// A text that is no JSON, or none that is accepted.
-package struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// What is wrong, and where.
-    package let description: String
+extension JSONValue: Decodable {
+    /// Reads whatever value there is.
+    package init(from decoder: any Decoder) throws {
+        let single = try decoder.singleValueContainer()
+        if single.decodeNil() {
+            self = .null
+        } else if let text = try JSONText.ifOfKind({ try single.decode(String.self) }) {
+            self = .string(text)
+        } else if let object = try JSONText.ifOfKind({ try decoder.container(keyedBy: JSONKey.self) }) {
+            try Self.checkDepth(decoder)
+            var members: [String: JSONValue] = [:]
+            for key in object.allKeys {
+                members[key.stringValue] = try object.decode(JSONValue.self, forKey: key)
+            }
+            self = .object(members)
+        } else if var list = try JSONText.ifOfKind({ try decoder.unkeyedContainer() }) {
+            try Self.checkDepth(decoder)
+            var elements: [JSONValue] = []
+            while !list.isAtEnd { elements.append(try list.decode(JSONValue.self)) }
+            self = .array(elements)
+        } else if let truth = try JSONText.ifOfKind({ try single.decode(Bool.self) }) {
+            self = .boolean(truth)
+        } else if let number = try? single.decode(Int64.self) {
+            self = .integer(number)
+        } else {
+            self = .number(try single.decode(Double.self))
+        }
+    }
 
-    init(_ description: String) { self.description = description }
+    private static func checkDepth(_ decoder: any Decoder) throws(JSONError) {
+        guard decoder.codingPath.count < deepest else {
+            throw JSONError("it is more than \(deepest) levels deep")
+        }
+    }
 }

@@ -22,7 +22,14 @@ package enum ManifestDocument: Hashable, Sendable {
     ) throws(ManifestError) -> ManifestDocument {
         let header = mediaType.map(MediaType.bare) ?? ""
         guard !MediaType.isSchema1(header) else { throw .schema1 }
-        let reader = try DocumentReader(bytes, what: "manifest")
+        return try DocumentReader.read(bytes, what: "manifest") { reader throws(ManifestError) in
+            try document(reader, header: header)
+        }
+    }
+
+    private static func document(
+        _ reader: DocumentReader, header: String
+    ) throws(ManifestError) -> ManifestDocument {
         let version = try reader.integer("schemaVersion")
         guard version != 1 else { throw .schema1 }
         guard version == 2 else {
@@ -32,7 +39,8 @@ package enum ManifestDocument: Hashable, Sendable {
         }
         let own = try reader.string("mediaType") ?? ""
         guard !MediaType.isSchema1(own) else { throw .schema1 }
-        let hasLayers = reader.value.has("layers") || reader.value.has("config")
+        let hasConfiguration = try reader.has("config")
+        let hasLayers = try reader.has("layers") || hasConfiguration
         let entries = try reader.descriptors("manifests", limit: mostEntries)
         guard !hasLayers || entries == nil else {
             throw ManifestError("the manifest has layers and manifests: it is both an image and an index")
@@ -62,7 +70,7 @@ package enum ManifestDocument: Hashable, Sendable {
             throw ManifestError(
                 "this is no container image but an artifact: its config is \(quoted(config.mediaType))")
         }
-        guard reader.value.has("layers") else { throw ManifestError("the manifest has no layers") }
+        guard try reader.has("layers") else { throw ManifestError("the manifest has no layers") }
         let layers = try reader.descriptors("layers", limit: mostEntries) ?? []
         for (index, layer) in layers.enumerated() where MediaType.layerKind(layer.mediaType) == nil {
             let isEncrypted = layer.mediaType.hasSuffix("+encrypted")

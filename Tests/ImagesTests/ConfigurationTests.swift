@@ -39,7 +39,7 @@ struct ConfigurationTests {
     @Test(
         "what is refused, and how",
         arguments: [
-            ("", "the image configuration is not readable: no JSON, at byte 1: the text ends too early"),
+            ("", "the image configuration is not readable: it is empty"),
             ("{}", "the image configuration has no rootfs"),
             (#"{"rootfs":7}"#, "the image configuration's rootfs is a number, not an object"),
             (#"{"rootfs":{"type":"base"}}"#, "the image configuration's rootfs.type is 'base', not 'layers'"),

@@ -80,7 +80,7 @@ struct ManifestTests {
             (#"{"schemaVersion":"2"}"#, "the manifest's schemaVersion is a string, not a whole number"),
             (#"{"schemaVersion":2}"#, "the manifest has neither layers nor manifests"),
             ("[]", "the manifest is not readable: it is a list, not an object"),
-            ("<html>", "the manifest is not readable: no JSON, at byte 1: here no value begins"),
+            ("<html>", "the manifest is not readable: no JSON that can be read; it begins with '<html>'"),
             (
                 Documents.manifest(more: #","manifests":[]"#),
                 "the manifest has layers and manifests: it is both an image and an index"
