@@ -10,7 +10,7 @@ package enum Repositories {
         if DirectoryRepository.isDirectoryName(name) { return try DirectoryRepository(name, create: create) }
         throw RepositoryError(
             .noSuchRepository,
-            "there is no repository \(name): this version writes directories (/…, ./…, ../… or file:…), "
-                + "not yet CernVM-FS repositories")
+            "there is no repository \(name): this version writes directories, not yet CernVM-FS repositories; "
+                + "a directory's name begins with /, ./ or ../, for instance ./\(name)")
     }
 }
