@@ -47,15 +47,13 @@ final class FollowSession {
     }
 
     func run() throws -> ExitStatusCode {
-        if !follower.isThere {
-            if command.noFollow {
-                Report.say("there is no stream \(command.file)")
-                return .noStream
-            }
-            Report.say("\(command.file) is not there yet: waiting for it")
+        if !follower.isThere && command.noFollow {
+            Report.say("there is no stream \(command.file)")
+            return .noStream
         }
-        // At once: where a hook begins must not depend on when its first event comes.
+        // Before anything is said: where a hook begins must not depend on when its first event comes.
         save()
+        if !follower.isThere { Report.say("\(command.file) is not there yet: waiting for it") }
         do {
             try follow()
             save(force: true)

@@ -174,6 +174,20 @@ struct HookTests {
         #expect(follow.lines("done") == ["begin 1", "end", "begin 2", "end"])
     }
 
+    @Test("a signal while a failed hook waits for its next attempt: the event comes again the next time")
+    func interruptedBetweenAttempts() throws {
+        let hook = try follow.script("hook", "echo $DUCC_LAYER >> done\n[ -e go ]\n")
+        let writer = try follow.writer()
+        writer.emit(.publishLayer, [(.layer, "1")])
+        let running = try follow.start(["--lines", "1", "--cursor", "c", "--exec", hook])
+        try waitUntil("it failed") { running.errorsSoFar.contains("again in") }
+        running.signal(SIGTERM)
+        #expect(try running.wait(seconds: 5).code == 143)
+        try follow.directory.write("go", "")
+        #expect(try follow.run(["--no-follow", "--cursor", "c", "--exec", hook]).code == 0)
+        #expect(follow.lines("done") == ["1", "1"])
+    }
+
     @Test("consumers/announce says which image is where, once for each")
     func announce() throws {
         let hook = "\(Programs.root)/consumers/announce/hook"

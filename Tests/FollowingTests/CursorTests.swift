@@ -129,6 +129,10 @@ struct CursorTests {
         try stream.rotate()
         try stream.emit(1)
         #expect(try resume(cursor).numbers == [3, 4, 5])
+        // Not even the inode is needed, which an empty file is otherwise recognised by.
+        try runSuccessfully("cp", [stream.path + ".1", stream.path + ".tmp"])
+        try stream.rename("notifications.log.tmp", to: "notifications.log.1")
+        #expect(try resume(cursor).numbers == [3, 4, 5])
     }
 
     @Test("begun where no stream was, everything that appears is new")

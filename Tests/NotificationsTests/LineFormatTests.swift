@@ -136,6 +136,24 @@ struct LineFormatTests {
         #expect(read.allSatisfy { $0.isProven == true })
     }
 
+    @Test("wherever the limit falls, no character is cut in two")
+    func characters() throws {
+        let family = "👩‍👩‍👧‍👦"
+        let writer = try NotificationWriter(path: path, sync: .none)
+        for length in 0..<30 {
+            writer.emit(
+                .endImageConversion,
+                [
+                    (.reason, String(repeating: "x", count: length)),
+                    (.error, String(repeating: family, count: 4000)),
+                ])
+        }
+        for event in try events(of: path) {
+            let error = try #require(event[.error])
+            #expect(error.last == "…" && error.dropLast().allSatisfy { String($0) == family })
+        }
+    }
+
     @Test("the longest of several values give way first")
     func fairCutting() throws {
         let writer = try NotificationWriter(path: path)
