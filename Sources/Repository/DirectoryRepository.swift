@@ -6,9 +6,10 @@ import Platform
 
 /// A repository in a directory.
 package struct DirectoryRepository: ImageRepository {
-    package let name: String
-    /// The repository's directory.
+    /// The repository's directory, absolute.
     let root: String
+
+    package var name: String { root }
 
     /// Opens a repository, which is created where it isn't there.
     ///
@@ -18,10 +19,10 @@ package struct DirectoryRepository: ImageRepository {
     /// - Throws: `RepositoryError` where there is none and none can be made.
     package init(_ name: String, create: Bool) throws(RepositoryError) {
         FileCreationMask.clear()
-        self.name = name
         var path = name.hasPrefix("file:") ? String(name.dropFirst("file:".count)) : name
         if path.hasPrefix("///") { path = String(path.dropFirst(2)) }
         while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
+        path = Self.absolute(path)
         root = path
         if Files.isDirectory(path) { return }
         guard !Files.exists(path) else {
@@ -38,6 +39,16 @@ package struct DirectoryRepository: ImageRepository {
         } catch {
             throw RepositoryError(.noSuchRepository, "the repository can't be created: \(error)")
         }
+    }
+
+    /// A path that means the same wherever a hook that is told of it runs.
+    private static func absolute(_ path: String) -> String {
+        if path.hasPrefix("/") { return path }
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard getcwd(&buffer, buffer.count) != nil else { return path }
+        let here = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let parts = path.split(separator: "/").filter { $0 != "." }.map(String.init)
+        return ([here == "/" ? "" : here] + parts).joined(separator: "/")
     }
 
     /// Whether a repository's name means a directory.

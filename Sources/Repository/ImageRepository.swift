@@ -20,7 +20,7 @@ import Platform
 
 /// A place that holds published images.
 package protocol ImageRepository: Sendable {
-    /// The repository's name as users write it: `repository` of the events.
+    /// The repository's name, or its absolute path: `repository` of the events.
     var name: String { get }
 
     /// What is known of the image published at a path; nil where there is none.

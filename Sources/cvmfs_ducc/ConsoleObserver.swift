@@ -4,6 +4,7 @@
 import Conversion
 import Images
 import Logging
+import Platform
 import Terminal
 
 /// Draws a conversion's progress.
@@ -20,7 +21,7 @@ struct ConsoleObserver: ConversionObserver {
     func layerAdvanced(_ digest: Digest, bytes: Int) { display.advance(digest.hex, bytes: Int64(bytes)) }
 
     func layerEnded(_ digest: Digest, entries: Int, error: String?) {
-        display.end(digest.hex, summary: error == nil ? "\(entries) entries" : "failed")
+        display.end(digest.hex, summary: error == nil ? "\(entries) entries" : Self.stopWord)
     }
 
     func flatBegan(_ reference: ImageReference) {
@@ -28,8 +29,11 @@ struct ConsoleObserver: ConversionObserver {
     }
 
     func flatEnded(_ reference: ImageReference, entries: Int?) {
-        display.end(reference.publicPath, summary: entries.map { "\($0) entries" } ?? "failed")
+        display.end(reference.publicPath, summary: entries.map { "\($0) entries" } ?? Self.stopWord)
     }
+
+    /// What is said of work that didn't end well; why is said once, with the image.
+    private static var stopWord: String { Interruption.signal == nil ? "failed" : "stopped" }
 
     func warn(_ text: String) { log.warning("\(text)") }
 

@@ -41,21 +41,38 @@ struct ListCommand: DUCCCommand {
             for record in records { StandardStream.output(try Self.line(record)) }
             return DUCCExit.success
         }
+        let width = TerminalDevice.standardOutput.width
+        // Too narrow for a table that still says anything: an image is a few lines then.
+        if let width, width < Self.narrowest {
+            for record in records { StandardStream.output(Self.block(record)) }
+            return DUCCExit.success
+        }
         var table = TextTable(columns: [
-            .init("IMAGE", shrinks: true), "PLATFORM", "CONFIG", "PUBLISHED",
+            .init("IMAGE", shrinks: true), "PLATFORM", "CONFIG", "PUBLISHED (UTC)",
             .init("SIZE", alignsRight: true),
             .init("LAYERS", alignsRight: true),
         ])
         for record in records {
-            table.add([
-                record.publicPath, record.platform ?? "-",
-                String(record.configurationDigest.dropFirst("sha256:".count).prefix(12)),
-                String(record.published.prefix(16)).replacing("T", with: " "),
-                record.size.map(HumanText.bytes) ?? "-", "\(record.layers.count)",
-            ])
+            table.add([record.publicPath] + Self.details(record) + ["\(record.layers.count)"])
         }
-        StandardStream.output(table.render(width: TerminalDevice.standardOutput.width))
+        StandardStream.output(table.render(width: width))
         return DUCCExit.success
+    }
+
+    private static let narrowest = 70
+
+    private static func details(_ record: ImageRecord) -> [String] {
+        [
+            record.platform ?? "-", String(record.configurationDigest.dropFirst("sha256:".count).prefix(12)),
+            String(record.published.prefix(16)).replacing("T", with: " "),
+            record.size.map(HumanText.bytes) ?? "-",
+        ]
+    }
+
+    private static func block(_ record: ImageRecord) -> String {
+        let details = details(record)
+        return "\(record.publicPath)\n  \(details[0])  \(details[1])\n  \(details[2])  \(details[3])  "
+            + ConsoleObserver.layers(record.layers.count, 0)
     }
 
     /// Whether something of the image can be used: its flat image, or its layers.
