@@ -62,7 +62,9 @@ public enum StartPosition {
                 )
             }
             offsets[found[index].key] = min(size, file.offset)
-            newestKnown = max(newestKnown, index)
+            // A file without a line is known by its inode alone, which a newer file may have by now: nothing may be
+            // taken for finished because of it. Behind the last one that is certain everything is read anyway.
+            if !file.fingerprint.isEmpty { newestKnown = max(newestKnown, index) }
         }
         for (index, file) in found.enumerated() {
             // What lies before the cursor's newest file and isn't in it was finished. What lies behind is new.

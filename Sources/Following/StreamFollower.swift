@@ -133,8 +133,12 @@ public final class StreamFollower {
         watchDirectories()
         do throws(SystemError) {
             let key = FileKey(at: path)
-            // Where nothing is, the directory itself may go and come back, which its own watch doesn't tell.
-            if key == nil { isWatched = false }
+            if key == nil {
+                // Where nothing is, the directory itself may go and come back, which its own watch doesn't tell.
+                isWatched = false
+                // A file may have come and been renamed since the last look.
+                try openNewer()
+            }
             switch machine.looked(at: key, now: turnBegan) {
             case .unchanged: break
             case .movedBack: sortStreams()
@@ -157,7 +161,8 @@ public final class StreamFollower {
         let newer = found.enumerated().filter { index, file in
             if known.contains(file.key) { return false }
             if file.path == path { return true }
-            guard let fingerprint = file.firstLine?.fingerprint else { return false }
+            // Rotated while it was empty: a writer that had it open may still write into it.
+            guard let fingerprint = file.firstLine?.fingerprint else { return index > position ?? -1 }
             guard let position else { return !seen.contains(fingerprint) }
             // A copy of the newest file is not a newer one.
             return index > position && fingerprint != newest?.firstLine?.fingerprint

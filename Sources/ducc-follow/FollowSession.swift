@@ -62,8 +62,7 @@ final class FollowSession {
             // An event whose delivery was interrupted was not acknowledged: the cursor stays before it.
             if isDelivering {
                 if let saved { try cursorFile?.save(saved, force: true) }
-            } else {
-                try printer.flush()
+            } else if (try? printer.flush()) != nil {
                 save(force: true)
             }
             return .interrupted(error)
