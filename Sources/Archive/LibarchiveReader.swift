@@ -4,8 +4,8 @@ import CArchive
 import Glibc
 import Platform
 
-/// A libarchive handle that reads from a stream. Every return code is looked at; a warning (`ARCHIVE_WARN`) is none of
-/// ours to hide, and is an error where it means lost content.
+/// A libarchive handle that reads from a stream. Every return code is looked at; a warning (`ARCHIVE_WARN`) mostly
+/// says that something in the archive was passed over.
 final class LibarchiveHandle {
     let archive: OpaquePointer
     private let source: any ByteStream
@@ -52,6 +52,9 @@ final class LibarchiveHandle {
     }
 
     deinit { archive_read_free(archive) }
+
+    /// What the last call warned of.
+    var warning: String { archive_error_string(archive).map { String(cString: $0) } ?? "" }
 
     /// The error of the last call: the stream's own where it was the stream that failed.
     func error() -> any Error { failure ?? ArchiveError(archive: archive) }

@@ -1,7 +1,4 @@
-// tar, read an entry at a time: ustar, pax and GNU, through libarchive.
-//
-// Names are bytes. libarchive converts pax names through the locale, so the process needs a UTF-8 one
-// (`setlocale(LC_CTYPE, "C.UTF-8")`, done here once); a name that isn't UTF-8 comes out as the bytes it is.
+// tar, read an entry at a time: ustar, pax and GNU, through libarchive. Names are bytes, and stay the bytes they are.
 
 import CArchive
 import Glibc
@@ -10,7 +7,8 @@ import Platform
 /// Reads a tar archive from a stream.
 package final class TarReader {
     private let handle: LibarchiveHandle
-    private static let locale: Bool = setlocale(LC_CTYPE, "C.UTF-8") != nil
+    /// libarchive passes the names of pax headers through the locale's character set.
+    private static let locale = setlocale(LC_CTYPE, "C.UTF-8") != nil
 
     /// Begins to read an uncompressed archive; one of zero bytes is an archive without entries.
     ///
@@ -29,12 +27,13 @@ package final class TarReader {
         var entry: OpaquePointer?
         switch archive_read_next_header(handle.archive, &entry) {
         case ARCHIVE_EOF: return nil
-        case ARCHIVE_OK, ARCHIVE_WARN:
-            // A warning here is about a name that could not be converted; the bytes are there all the same.
-            guard let entry else { throw handle.error() }
-            return TarEntry(entry: entry)
+        case ARCHIVE_OK: break
+        // A name that isn't UTF-8 comes all the same, as the bytes it is. Other warnings are about something lost.
+        case ARCHIVE_WARN where handle.warning.hasPrefix("Pathname can't be converted"): break
         default: throw handle.error()
         }
+        guard let entry else { throw handle.error() }
+        return TarEntry(entry: entry)
     }
 
     /// The next piece of the current entry's data and where in the file it belongs; nil at the data's end.

@@ -18,6 +18,11 @@ static inline int ducc_openat2(int directory, const char *path, uint64_t flags, 
     return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
 }
 
+// Exchanges two names in one step (renameat2(2), RENAME_EXCHANGE).
+static inline int ducc_exchange(const char *one, const char *other) {
+    return (int)syscall(SYS_renameat2, AT_FDCWD, one, AT_FDCWD, other, 2);
+}
+
 // pidfd_open(2): a descriptor that is readable once the process has ended.
 static inline int ducc_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
 

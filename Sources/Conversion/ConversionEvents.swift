@@ -9,6 +9,9 @@ package struct ConversionEvents: Sendable {
     /// Fields that each event carries: those of the image it is about.
     private let common: [(Field, String)]
 
+    /// Whether anybody is told.
+    var areWritten: Bool { writer != nil }
+
     package init(_ writer: NotificationWriter?) { self.init(writer, common: []) }
 
     private init(_ writer: NotificationWriter?, common: [(Field, String)]) {

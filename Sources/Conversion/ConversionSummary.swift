@@ -26,6 +26,8 @@ package struct ImageResult: Sendable {
     package var seconds = 0.0
     /// Whether a failure doesn't count (`ignoreErrors`).
     package var isIgnored = false
+    /// Whether a failure counts whatever `ignoreErrors` says: the lock couldn't be had.
+    package var countsAlways = false
 }
 
 /// All images' results together.

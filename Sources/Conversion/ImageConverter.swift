@@ -55,6 +55,7 @@ package struct ImageConverter: Sendable {
             if let interrupted = error as? Interrupted { throw interrupted }
             result.outcome = .failed
             result.error = "\(error)"
+            if case .locked? = (error as? RepositoryError)?.kind { result.countsAlways = true }
         }
         result.seconds = Double(MonotonicClock.nanoseconds() - began) / 1e9
         return result
@@ -74,6 +75,9 @@ package struct ImageConverter: Sendable {
             if let record, try isUnchanged(record, source) {
                 result.layers = record.layers.count
                 result.layersReused = record.layers.count
+                if events.areWritten, let unannounced = record.unannounced {
+                    return try announceLate(unannounced, of: record, events)
+                }
                 events.emit(.skipImage, [(.reason, "already converted")])
                 return
             }
@@ -107,34 +111,46 @@ package struct ImageConverter: Sendable {
         return try source.currentDigest().description == record.referenceDigest
     }
 
+    /// Tells of what became visible in a run that ended before it could tell.
+    private func announceLate(
+        _ unannounced: ImageRecord.Unannounced, of record: ImageRecord, _ events: ConversionEvents
+    ) throws {
+        try events.pair(.startImageConversion, .endImageConversion) { _ in
+            for layer in unannounced.layers { events.emit(.publishLayer, [(.layerDigest, layer)]) }
+            let fields = try ImageFields(record).fields
+            if unannounced.flat { events.emit(.publishFlatImage, fields) }
+            events.emit(.publishImage, fields)
+        }
+        try repository.noteAnnounced(record.publicPath)
+    }
+
     /// Fetches and publishes what is missing of an image.
     private func publish(
         _ reference: ImageReference, from source: any ImageSource, _ events: ConversionEvents,
         _ result: inout ImageResult
     ) throws {
         let (document, manifest, referenceDigest) = try source.resolve(options.platform)
-        let (_, configuration) = try source.configuration(manifest)
+        let configuration = try source.configuration(manifest)
+        let replacesFlat = options.convertAgain || options.overwriteLayers
         let builds =
-            options.contents.flat
-            && (options.convertAgain || options.overwriteLayers
-                || !repository.hasFlatImage(manifest.config.digest))
+            options.contents.flat && (replacesFlat || !repository.hasFlatImage(manifest.config.digest))
         let plan = PublicationPlan(
             reference: reference, referenceDigest: referenceDigest, manifestBytes: document.bytes,
             manifestDigest: document.digest, configurationDigest: manifest.config.digest,
             platform: configuration.platform, requestedPlatform: options.platform,
             layers: try plannedLayers(manifest, configuration, needed: options.contents.layers || builds),
-            contents: options.contents, replaces: options.overwriteLayers)
+            contents: options.contents, replacesLayers: options.overwriteLayers, replacesFlat: replacesFlat,
+            isAnnounced: events.areWritten)
         let fresh = plan.layers.indices.filter { plan.layers[$0].isNew }
         result.layers = plan.layers.count
         result.layersReused = plan.layers.count - fresh.count
 
         let publication = try repository.begin(plan)
-        var isCommitted = false
-        defer { if !isCommitted { publication.abandon() } }
-        let downloaded = ByteCounter()
-        defer { result.bytesDownloaded = downloaded.total }
+        defer { publication.abandon() }
+        let transfer = Transfer()
+        defer { result.bytesDownloaded = transfer.bytes }
         try Threads.forEach(fresh.count, width: options.concurrentDownloads) { position in
-            try addLayer(fresh[position], plan, to: publication, from: source, events, downloaded)
+            try addLayer(fresh[position], plan, to: publication, from: source, events, transfer)
         }
         let facts: PublicationFacts
         if options.contents.flat {
@@ -143,9 +159,9 @@ package struct ImageConverter: Sendable {
             if !fresh.isEmpty { _ = try publication.mergedTree() }
             facts = try commit(publication, plan, events)
         }
-        isCommitted = true
-        for loss in facts.lost { observer.warn("\(reference): the file system did not keep \(loss)") }
         events.emit(.publishImage, imageFields(plan))
+        if events.areWritten { try repository.noteAnnounced(reference.publicPath) }
+        for loss in facts.lost { observer.warn("\(reference): the file system did not keep \(loss)") }
     }
 
     private func publishFlat(
@@ -183,25 +199,11 @@ package struct ImageConverter: Sendable {
         events.emit(.publishFlatImage, imageFields(plan))
     }
 
-    private func imageFields(_ plan: PublicationPlan) -> [(Field, String)] {
-        var fields: [(Field, String)] = []
-        if plan.contents.flat {
-            fields += [
-                (.publicPath, plan.reference.publicPath),
-                (.privatePath, RepositoryLayout.flatImage(plan.configurationDigest)),
-            ]
-        }
-        fields += [
-            (.manifestDigest, plan.manifestDigest.description),
-            (.configDigest, plan.configurationDigest.description),
-        ]
-        if let platform = plan.platform { fields.append((.platform, platform.description)) }
-        return fields
-    }
+    private func imageFields(_ plan: PublicationPlan) -> [(Field, String)] { ImageFields(plan).fields }
 
     private func addLayer(
         _ index: Int, _ plan: PublicationPlan, to publication: any Publication, from source: any ImageSource,
-        _ events: ConversionEvents, _ downloaded: ByteCounter
+        _ events: ConversionEvents, _ transfer: Transfer
     ) throws {
         let descriptor = plan.layers[index].descriptor
         let digest = descriptor.digest
@@ -210,13 +212,14 @@ package struct ImageConverter: Sendable {
             observer.layerBegan(digest, bytes: descriptor.size)
             do {
                 let blob = try VerifiedStream(try source.blob(descriptor), descriptor) { count in
-                    downloaded.add(count)
+                    try transfer.add(count)
                     observer.layerAdvanced(digest, bytes: count)
                 }
                 let facts = try publication.addLayer(index, blob)
                 endFields.append((.sizeBytes, "\(facts.size)"))
                 observer.layerEnded(digest, entries: facts.entries, error: nil)
             } catch {
+                transfer.stop()
                 observer.layerEnded(digest, entries: 0, error: "\(error)")
                 throw error
             }
@@ -257,11 +260,48 @@ package struct ConversionError: Error, CustomStringConvertible, Sendable {
     init(_ description: String) { self.description = description }
 }
 
-/// Counts bytes from several threads.
-private final class ByteCounter: Sendable {
+/// The transfer of an image's layers, by several threads: how much, and whether it goes on.
+private final class Transfer: Sendable {
     private let count = Atomic<Int>(0)
+    private let isStopped = Atomic<Bool>(false)
 
-    func add(_ bytes: Int) { count.wrappingAdd(bytes, ordering: .relaxed) }
+    /// - Throws: `ConversionError` where another layer has failed: this one is then of no use.
+    func add(_ bytes: Int) throws(ConversionError) {
+        count.wrappingAdd(bytes, ordering: .relaxed)
+        guard !isStopped.load(ordering: .relaxed) else {
+            throw ConversionError("another layer of the image failed")
+        }
+    }
 
-    var total: Int64 { Int64(count.load(ordering: .relaxed)) }
+    func stop() { isStopped.store(true, ordering: .relaxed) }
+
+    var bytes: Int64 { Int64(count.load(ordering: .relaxed)) }
+}
+
+/// What the events tell of an image that is visible.
+private struct ImageFields {
+    let fields: [(Field, String)]
+
+    init(_ plan: PublicationPlan) {
+        self.init(
+            publicPath: plan.contents.flat ? plan.reference.publicPath : nil,
+            manifest: plan.manifestDigest.description,
+            configuration: plan.configurationDigest, platform: plan.platform?.description)
+    }
+
+    init(_ record: ImageRecord) throws {
+        self.init(
+            publicPath: record.contents.flat ? record.publicPath : nil, manifest: record.manifestDigest,
+            configuration: try Digest(record.configurationDigest), platform: record.platform)
+    }
+
+    private init(publicPath: String?, manifest: String, configuration: Digest, platform: String?) {
+        var fields: [(Field, String)] = []
+        if let publicPath {
+            fields += [(.publicPath, publicPath), (.privatePath, RepositoryLayout.flatImage(configuration))]
+        }
+        fields += [(.manifestDigest, manifest), (.configDigest, configuration.description)]
+        if let platform { fields.append((.platform, platform)) }
+        self.fields = fields
+    }
 }

@@ -18,7 +18,7 @@ package enum WishConversion {
             switch input.reference {
             case .success(let reference):
                 var result = try converter.convert(reference)
-                result.isIgnored = list.ignores(reference)
+                result.isIgnored = !result.countsAlways && list.ignores(reference)
                 observer.imageEnded(reference, result)
                 summary.add(result)
             case .failure(let error):

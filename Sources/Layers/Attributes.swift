@@ -7,13 +7,10 @@ import Platform
 
 /// What of an entry could not be kept because the file system, or this process, may not.
 package struct LostAttributes: Sendable, Equatable {
-    /// What was lost, for people, and on how many entries.
+    /// What was lost, for people, and on how many entries. The keys are our own words: an archive can't make them many.
     package private(set) var counts: [String: Int] = [:]
 
     package init() {}
-
-    /// Whether everything was kept.
-    package var isEmpty: Bool { counts.isEmpty }
 
     /// Notes one loss.
     mutating func note(_ what: String) { counts[what, default: 0] += 1 }
@@ -23,6 +20,14 @@ package struct LostAttributes: Sendable, Equatable {
 
     /// One phrase for each kind of loss, sorted: "security.capability (3)".
     package var phrases: [String] { counts.sorted { $0.key < $1.key }.map { "\($0.key) (\($0.value))" } }
+}
+
+/// What a directory gets only when everything in it is made.
+struct DirectoryAttributes {
+    let mode: mode_t
+    let modified: timespec
+    /// `system.posix_acl_default`, which would otherwise decide the modes of what is made in it.
+    let defaultACL: [UInt8]?
 }
 
 /// Gives entries their attributes.
@@ -36,6 +41,12 @@ struct AttributeWriter {
     /// Where an unprivileged unpacker notes the owner that a file should have, as umoci does
     /// (github.com/rootless-containers/proto: a protobuf of `uint32 uid = 1; uint32 gid = 2`).
     private static let rootlessAttribute = "user.rootlesscontainers"
+    private static let defaultACLAttribute = "system.posix_acl_default"
+    /// Attributes that a loss is told of by name; others by their namespace.
+    private static let known: Set<String> = [
+        "security.capability", "security.selinux", "security.ima", "system.posix_acl_access",
+        defaultACLAttribute,
+    ]
 
     init(privileged: Bool = geteuid() == 0) {
         self.privileged = privileged
@@ -43,30 +54,52 @@ struct AttributeWriter {
         group = getegid()
     }
 
-    /// Gives an open file or directory the entry's owner, extended attributes, mode and time, in that order: a change
-    /// of owner clears set-uid bits and capabilities, so those come after it.
+    /// Whether the entry's owner is one that Linux can have: 32 bits, without the "nobody changed it" of `chown(2)`.
+    static func canOwn(_ entry: TarEntry) -> Bool {
+        let numbers = 0..<Int64(UInt32.max)
+        return numbers.contains(entry.user) && numbers.contains(entry.group)
+    }
+
+    /// Gives an open file the entry's owner, extended attributes, mode and time, in that order: a change of owner
+    /// clears set-uid bits and capabilities, so those come after it.
     ///
     /// - Parameter createdMode: the permission bits it was created with.
     /// - Throws: `SystemError`.
-    mutating func apply(
-        _ entry: TarEntry, to descriptor: CInt, createdMode: mode_t, isDirectory: Bool
-    ) throws(SystemError) {
-        if privileged {
-            if owner(of: entry) != (user, group) {
-                let (uid, gid) = owner(of: entry)
-                guard fchown(descriptor, uid, gid) == 0 else { throw SystemError("set the owner") }
-            }
-        } else {
-            recordOwner(entry, on: "/proc/self/fd/\(descriptor)")
-        }
-        try writeExtendedAttributes(entry) { name, value in
+    mutating func apply(_ entry: TarEntry, toFile descriptor: CInt, createdMode: mode_t) throws(SystemError) {
+        try setOwner(entry, descriptor)
+        _ = try writeExtendedAttributes(entry) { name, value in
             fsetxattr(descriptor, name, value.baseAddress, value.count, 0)
         }
-        let mode = permissions(entry, isDirectory: isDirectory)
-        if mode != createdMode {
-            guard fchmod(descriptor, mode) == 0 else { throw SystemError("set the mode") }
+        let mode = permissions(entry, isDirectory: false)
+        if mode != createdMode, fchmod(descriptor, mode) != 0 { throw SystemError("set the mode") }
+        try setTime(entry.modified, of: descriptor)
+    }
+
+    /// Gives an open directory the entry's owner and extended attributes.
+    ///
+    /// - Returns: what it gets at the end.
+    /// - Throws: `SystemError`.
+    mutating func apply(
+        _ entry: TarEntry, toDirectory descriptor: CInt
+    ) throws(SystemError) -> DirectoryAttributes {
+        try setOwner(entry, descriptor)
+        let defaultACL = try writeExtendedAttributes(entry) { name, value in
+            fsetxattr(descriptor, name, value.baseAddress, value.count, 0)
         }
-        if !isDirectory { try setTime(entry.modified, of: descriptor) }
+        return DirectoryAttributes(
+            mode: permissions(entry, isDirectory: true), modified: entry.modified, defaultACL: defaultACL)
+    }
+
+    /// Gives a directory, once everything in it is made, what had to wait.
+    ///
+    /// - Throws: `SystemError`.
+    mutating func finish(_ noted: DirectoryAttributes, of descriptor: CInt) throws(SystemError) {
+        if let acl = noted.defaultACL, fsetxattr(descriptor, Self.defaultACLAttribute, acl, acl.count, 0) != 0
+        {
+            lost.note(Self.defaultACLAttribute)
+        }
+        guard fchmod(descriptor, noted.mode) == 0 else { throw SystemError("set the mode of a directory") }
+        try setTime(noted.modified, of: descriptor)
     }
 
     /// Gives a link, device or FIFO the entry's owner, extended attributes, mode and time.
@@ -75,35 +108,27 @@ struct AttributeWriter {
     mutating func apply(
         _ entry: TarEntry, toSpecial base: [CChar], at parent: CInt, isLink: Bool
     ) throws(SystemError) {
-        let name = String(decodingCString: base)
-        if privileged, owner(of: entry) != (user, group) {
-            let (uid, gid) = owner(of: entry)
-            guard fchownat(parent, base, uid, gid, AT_SYMLINK_NOFOLLOW) == 0 else {
-                throw SystemError("set the owner of", name)
-            }
+        let (uid, gid) = owner(of: entry)
+        if privileged, (uid, gid) != (user, group), fchownat(parent, base, uid, gid, AT_SYMLINK_NOFOLLOW) != 0
+        {
+            guard errno == EINVAL || errno == EPERM else { throw SystemError("set the owner") }
+            lost.note("owners")
+        } else if !privileged, (uid, gid) != (0, 0) {
+            lost.note("owners of links and special files")
         }
         // There is no lsetxattrat; the parent's descriptor in /proc names the entry without following it.
         let path = "/proc/self/fd/\(parent)/".utf8CString.dropLast() + base
         try path.withUnsafeBufferPointer { (path) throws(SystemError) in
             guard let path = path.baseAddress else { return }
-            try writeExtendedAttributes(entry) { attribute, value in
+            _ = try writeExtendedAttributes(entry) { attribute, value in
                 lsetxattr(path, attribute, value.baseAddress, value.count, 0)
             }
         }
-        if !isLink, fchmodat(parent, base, entry.permissions, 0) != 0 {
-            throw SystemError("set the mode of", name)
-        }
-        var times = Self.times(entry.modified)
+        if !isLink, fchmodat(parent, base, entry.permissions, 0) != 0 { throw SystemError("set the mode") }
+        var times = [entry.modified, entry.modified]
         guard utimensat(parent, base, &times, AT_SYMLINK_NOFOLLOW) == 0 else {
-            throw SystemError("set the time of", name)
+            throw SystemError("set the time")
         }
-    }
-
-    /// The permission bits an entry gets. Without root, its owner may always read it, and enter and empty a directory:
-    /// what we published we must be able to serve and to remove.
-    func permissions(_ entry: TarEntry, isDirectory: Bool) -> mode_t {
-        if privileged { return entry.permissions }
-        return entry.permissions | (isDirectory ? 0o700 : 0o400)
     }
 
     /// Notes something that could not be kept.
@@ -113,42 +138,37 @@ struct AttributeWriter {
     ///
     /// - Throws: `SystemError`.
     func setTime(_ time: timespec, of descriptor: CInt) throws(SystemError) {
-        var times = Self.times(time)
+        var times = [time, time]
         guard futimens(descriptor, &times) == 0 else { throw SystemError("set the time") }
     }
 
-    private static func times(_ time: timespec) -> [timespec] { [time, time] }
+    /// The permission bits an entry gets. Without root, its owner may always read it, and enter and empty a directory:
+    /// what we published we must be able to serve and to remove.
+    private func permissions(_ entry: TarEntry, isDirectory: Bool) -> mode_t {
+        if privileged { return entry.permissions }
+        return entry.permissions | (isDirectory ? 0o700 : 0o400)
+    }
 
     private func owner(of entry: TarEntry) -> (uid_t, gid_t) {
         (uid_t(truncatingIfNeeded: entry.user), gid_t(truncatingIfNeeded: entry.group))
     }
 
-    private mutating func writeExtendedAttributes(
-        _ entry: TarEntry, _ write: (UnsafePointer<CChar>, UnsafeRawBufferPointer) -> CInt
-    ) throws(SystemError) {
-        var refused: [String] = []
-        try entry.forEachAttribute { (name, value) throws(SystemError) in
-            let text = String(cString: name)
-            // An image that brings overlayfs' own marks would redirect lookups on every node that mounts it.
-            if text.hasPrefix("trusted.overlay.") || text.hasPrefix("user.overlay.")
-                || text == Self.rootlessAttribute
-            {
-                refused.append("\(text), which images may not set")
-                return
-            }
-            if write(name, value) == 0 { return }
-            switch errno {
-            case ENOTSUP, EPERM, EACCES, ENOSPC, E2BIG, ERANGE, EINVAL:
-                refused.append("extended attribute \(text): \(SystemError.reason(errno))")
-            default: throw SystemError("set extended attribute \(text)")
-            }
+    /// Root in a user namespace can give files only to the users that it has: the others are noted, as without root.
+    private mutating func setOwner(_ entry: TarEntry, _ descriptor: CInt) throws(SystemError) {
+        let (uid, gid) = owner(of: entry)
+        if privileged {
+            if (uid, gid) == (user, group) || fchown(descriptor, uid, gid) == 0 { return }
+            guard errno == EINVAL || errno == EPERM else { throw SystemError("set the owner") }
+            lost.note("owners")
         }
-        for what in refused { lost.note(what) }
+        if (uid, gid) == (0, 0) { return }
+        let message = Self.rootlessMessage(uid, gid)
+        if fsetxattr(descriptor, Self.rootlessAttribute, message, message.count, 0) != 0 {
+            lost.note("owners")
+        }
     }
 
-    private mutating func recordOwner(_ entry: TarEntry, on path: String) {
-        let (uid, gid) = owner(of: entry)
-        if uid == 0, gid == 0 { return }
+    private static func rootlessMessage(_ uid: uid_t, _ gid: gid_t) -> [UInt8] {
         var message: [UInt8] = []
         for (field, value) in [(UInt8(0x08), uid), (0x10, gid)] where value != 0 {
             message.append(field)
@@ -159,8 +179,42 @@ struct AttributeWriter {
             }
             message.append(UInt8(rest))
         }
-        if setxattr(path, Self.rootlessAttribute, message, message.count, 0) != 0 {
-            lost.note("owner: \(SystemError.reason(errno))")
+        return message
+    }
+
+    /// - Returns: a default ACL, which isn't written.
+    private mutating func writeExtendedAttributes(
+        _ entry: TarEntry, _ write: (UnsafePointer<CChar>, UnsafeRawBufferPointer) -> CInt
+    ) throws(SystemError) -> [UInt8]? {
+        var refused: [String] = []
+        var defaultACL: [UInt8]?
+        try entry.forEachAttribute { (name, value) throws(SystemError) in
+            let text = String(cString: name)
+            if text == Self.defaultACLAttribute {
+                defaultACL = Array(value)
+                return
+            }
+            // An image that brings overlayfs' own marks would redirect lookups on every node that mounts it.
+            if text.hasPrefix("trusted.overlay.") || text.hasPrefix("user.overlay.")
+                || text == Self.rootlessAttribute
+            {
+                refused.append("overlayfs' and unpackers' own attributes, which images may not set")
+                return
+            }
+            if write(name, value) == 0 { return }
+            switch errno {
+            case ENOTSUP, EPERM, EACCES, ENOSPC, E2BIG, ERANGE, EINVAL: refused.append(Self.phrase(text))
+            default: throw SystemError("set extended attribute \(Self.phrase(text))")
+            }
         }
+        for what in refused { lost.note(what) }
+        return defaultACL
+    }
+
+    /// What a lost attribute is called.
+    private static func phrase(_ name: String) -> String {
+        if known.contains(name) { return name }
+        let namespaces = ["user.", "trusted.", "security.", "system."]
+        return "extended attributes \(namespaces.first { name.hasPrefix($0) } ?? "of unknown kinds, ")*"
     }
 }

@@ -12,6 +12,8 @@ struct EntryName: Equatable {
 
     /// The longest name the system can be asked for, closing NUL included (`PATH_MAX`).
     static let longestPath = 4096
+    /// The most components of a path. No program nests deeper; a small archive of deep paths would take for ever.
+    static let deepest = 512
     /// The longest component (`NAME_MAX`).
     static let longestComponent = 255
 
@@ -38,6 +40,12 @@ struct EntryName: Equatable {
         // Leave room for the path of the repository itself, in which clients must be able to name the file.
         guard total < Self.longestPath - 512 else {
             throw .refused("the layer has a path of \(total) bytes", entry: Array(bytes))
+        }
+        guard components.count <= Self.deepest else {
+            throw .refused("the layer has a path of \(components.count) components", entry: Array(bytes))
+        }
+        guard !components.dropLast().contains(where: { $0.starts(with: Whiteout.prefix) }) else {
+            throw .refused("the layer uses a whiteout as a directory", entry: Array(bytes))
         }
     }
 

@@ -1,15 +1,16 @@
 // The flat image as entries that refer to the layers' files: what overlayfs would show of the layers stacked one over
-// the other, computed from their names alone. Whoever publishes it decides what an entry costs: a hard link in a
-// directory, a hard-link entry in an archive.
+// the other, computed from their names alone, and what the layers leave open answered for this image. Whoever
+// publishes it decides what an entry costs: a hard link in a directory, a hard-link entry in an archive.
 
 import Glibc
 import Images
 
-/// Layers stacked one over the other, the lowest first.
+/// Layers stacked one over the other.
 package struct FlatTree: Sendable {
     /// The layers' trees, the lowest first.
     package let layers: [LayerTree]
 
+    /// Stacks layers, the lowest first.
     package init(_ layers: [LayerTree]) { self.layers = layers }
 
     /// One step of a walk.
@@ -22,6 +23,14 @@ package struct FlatTree: Sendable {
         case entry
     }
 
+    /// A file or directory of a layer that stands for an entry of the merged tree.
+    package struct Origin {
+        /// The layer, by its index.
+        package let layer: Int
+        /// The path in the layer's directory, relative to its root; valid during the call.
+        package let path: UnsafePointer<CChar>
+    }
+
     /// A node in one of the layers.
     private struct Place {
         let layer: Int
@@ -31,13 +40,9 @@ package struct FlatTree: Sendable {
     /// Walks the merged tree: parents before children, the root (path ".") first.
     ///
     /// - Parameter body: called with the step, the path in the tree (a C string relative to the root, valid during the
-    ///   call), where its last component begins, and the index of the layer the thing comes from: the highest that
-    ///   has it.
-    /// - Throws: what `body` throws.
-    package func walk(
-        _ body: (Step, _ path: UnsafePointer<CChar>, _ base: UnsafePointer<CChar>, _ layer: Int) throws ->
-            Void
-    ) throws {
+    ///   call), and what the entry is like: the highest layer's file, or the directory whose attributes count.
+    /// - Throws: what `body` throws; `LayerError` for a hard link to nothing.
+    package func walk(_ body: (Step, _ path: UnsafePointer<CChar>, _ origin: Origin) throws -> Void) throws {
         let roots = visible(layers.indices.reversed().map { Place(layer: $0, node: 0) })
         guard !roots.isEmpty else { return }
         var path = PathBuffer()
@@ -46,9 +51,10 @@ package struct FlatTree: Sendable {
 
     private func walk(
         directory places: [Place], _ path: inout PathBuffer,
-        _ body: (Step, UnsafePointer<CChar>, UnsafePointer<CChar>, Int) throws -> Void
+        _ body: (Step, UnsafePointer<CChar>, Origin) throws -> Void
     ) throws {
-        try path.use { try body(.enter, $0, $1, places[0].layer) }
+        let attributes = attributeLayer(places)
+        try path.use { try body(.enter, $0, Origin(layer: attributes, path: $0)) }
         for (level, place) in places.enumerated() {
             let tree = layers[place.layer]
             for child in tree.children(place.node) {
@@ -56,17 +62,31 @@ package struct FlatTree: Sendable {
                 if kind == .whiteout || isHidden(child, tree, by: places[..<level]) { continue }
                 let mark = path.count
                 tree.withName(child) { path.append($0) }
-                if kind == .directory {
+                switch kind {
+                case .directory:
                     let lower = tree.withName(child) { self.places(named: $0, in: places[(level + 1)...]) }
                     try walk(
                         directory: visible([Place(layer: place.layer, node: child)] + lower), &path, body)
-                } else {
-                    try path.use { try body(.entry, $0, $1, place.layer) }
+                case .lowerLink:
+                    let (layer, target) = try source(of: child, in: place.layer)
+                    try target.withUnsafeBufferPointer { target in
+                        guard let start = target.baseAddress else { return }
+                        try path.use { try body(.entry, $0, Origin(layer: layer, path: start)) }
+                    }
+                case .other, .whiteout:
+                    try path.use { try body(.entry, $0, Origin(layer: place.layer, path: $0)) }
                 }
                 path.truncate(mark)
             }
         }
-        try path.use { try body(.leave, $0, $1, places[0].layer) }
+        try path.use { try body(.leave, $0, Origin(layer: attributes, path: $0)) }
+    }
+
+    /// Whose directory the merged one looks like: the highest layer's that names it; where none does, the lowest's,
+    /// which made it first.
+    private func attributeLayer(_ places: [Place]) -> Int {
+        let named = places.first { !layers[$0.layer].isImplied($0.node) }
+        return (named ?? places[places.count - 1]).layer
     }
 
     /// Whether a higher layer has the name, or hides it.
@@ -97,35 +117,67 @@ package struct FlatTree: Sendable {
         return Array(places[...opaque])
     }
 
-    /// What the merged tree has at a path; links are not followed.
+    // MARK: - Hard links to files of lower layers
+
+    /// Looks whether every hard link leads to a file.
     ///
-    /// - Returns: the kind and the layer it comes from, or nil where there is nothing.
-    func find(_ name: EntryName) -> (kind: LayerTree.Kind, layer: Int)? {
-        var places = visible(layers.indices.reversed().map { Place(layer: $0, node: 0) })
-        guard let top = places.first else { return nil }
-        var result = (kind: LayerTree.Kind.directory, layer: top.layer)
-        for (index, component) in name.components.enumerated() {
-            let found = component.withUnsafeBufferPointer { component -> (Place, Int)? in
-                for (level, place) in places.enumerated() {
-                    if let node = layers[place.layer].child(place.node, named: component) {
-                        return (Place(layer: place.layer, node: node), level)
-                    }
-                }
-                return nil
-            }
-            guard let (place, level) = found else { return nil }
-            result = (layers[place.layer].kind(place.node), place.layer)
-            switch result.kind {
-            case .whiteout: return nil
-            case .other: return index == name.components.count - 1 ? result : nil
-            case .directory:
-                let lower = component.withUnsafeBufferPointer {
-                    self.places(named: $0, in: places[(level + 1)...])
-                }
-                places = visible([place] + lower)
-            }
+    /// - Throws: `LayerError` for one that leads to nothing.
+    package func checkLinks() throws(LayerError) {
+        for (index, tree) in layers.enumerated() {
+            for node in tree.lowerLinks { _ = try source(of: node, in: index) }
         }
-        return result
+    }
+
+    /// The file that a hard link means: its own layer's, or else what the layers beneath show at the target's path.
+    private func source(
+        of link: LayerTree.Node, in layer: Int
+    ) throws(LayerError) -> (layer: Int, path: [CChar]) {
+        var place = Place(layer: layer, node: link)
+        // Links may lead to links; more in a row than this are a loop.
+        for _ in 0..<1000 {
+            let tree = layers[place.layer]
+            guard let target = tree.linkTarget(place.node) else { break }
+            if let own = tree.node(at: target), own != place.node, tree.kind(own) != .whiteout {
+                place = Place(layer: place.layer, node: own)
+            } else if let lower = FlatTree(Array(layers[..<place.layer])).find(target) {
+                place = lower
+            } else {
+                break
+            }
+            switch layers[place.layer].kind(place.node) {
+            case .other: return (place.layer, OverlayMarks.cString(layers[place.layer].path(of: place.node)))
+            case .lowerLink: continue
+            case .directory, .whiteout: break
+            }
+            break
+        }
+        throw .refused("the layer has a hard link to nothing", entry: layers[layer].path(of: link))
+    }
+
+    /// What the merged tree has at a path; symbolic links are not followed.
+    private func find(_ name: EntryName) -> Place? {
+        var places = visible(layers.indices.reversed().map { Place(layer: $0, node: 0) })
+        var found = places.first
+        for component in name.components {
+            found = nil
+            for (level, place) in places.enumerated() {
+                let tree = layers[place.layer]
+                guard let node = component.withUnsafeBufferPointer({ tree.child(place.node, named: $0) })
+                else { continue }
+                found = Place(layer: place.layer, node: node)
+                let lower =
+                    tree.kind(node) == .directory
+                    ? component.withUnsafeBufferPointer { self.places(named: $0, in: places[(level + 1)...]) }
+                    : []
+                places =
+                    tree.kind(node) == .directory
+                    ? visible([Place(layer: place.layer, node: node)] + lower) : []
+                break
+            }
+            if found == nil { return nil }
+        }
+        guard let found, layers[found.layer].kind(found.node) != .whiteout else { return nil }
+        return found
     }
 }
 
@@ -148,16 +200,11 @@ private struct PathBuffer {
         bytes.append(0)
     }
 
-    /// Calls `body` with the path and its last component; "." and "." for the root.
-    func use(_ body: (UnsafePointer<CChar>, UnsafePointer<CChar>) throws -> Void) rethrows {
-        if count == 0 {
-            try ".".withCString { try body($0, $0) }
-            return
-        }
+    /// Calls `body` with the path; "." for the root.
+    func use(_ body: (UnsafePointer<CChar>) throws -> Void) rethrows {
+        if count == 0 { return try ".".withCString(body) }
         try bytes.withUnsafeBufferPointer { buffer in
-            guard let start = buffer.baseAddress else { return }
-            let slash = buffer.lastIndex(of: CChar(UInt8(ascii: "/")))
-            try body(start, slash.map { start + $0 + 1 } ?? start)
+            if let start = buffer.baseAddress { try body(start) }
         }
     }
 }

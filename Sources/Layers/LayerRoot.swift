@@ -8,7 +8,8 @@
 //  3. the last component is never followed: every call takes the parent's descriptor and refuses a link
 //     (`O_NOFOLLOW`, `AT_SYMLINK_NOFOLLOW`, or a call that doesn't follow by itself);
 //  4. the parent last opened is remembered only until something is removed: only a removal can make the same name
-//     mean another directory.
+//     mean another directory;
+//  5. what is noted of a directory is noted under its real path, and looked up again without following any link.
 // The staging directory above is readable by its owner alone, so nobody else changes the tree meanwhile.
 
 import CLinux
@@ -17,92 +18,110 @@ import Platform
 
 /// A layer's root while it is being filled. After an error the tree is in no defined state and is thrown away.
 final class LayerRoot {
+    /// The directory that holds an entry.
+    struct Parent {
+        /// Its descriptor; valid until the next parent is asked for.
+        let descriptor: CInt
+        /// Its real path, without links, relative to the root; empty for the root.
+        let path: [UInt8]
+
+        /// The real path of a name in it.
+        func path(of base: [UInt8]) -> [UInt8] { path.isEmpty ? base : path + [UInt8(ascii: "/")] + base }
+    }
+
     /// The root directory's descriptor.
     let root: CInt
-    /// Directories that no entry has named so far, only names beneath them: at first the root.
-    private(set) var impliedDirectories: Set<[CChar]> = [EntryName.path([])]
-    /// How this process marks what overlayfs is to hide.
-    let marks: OverlayMarks
+    /// Called with the real path of each directory that is made because a name needs it.
+    private let onImplied: ([UInt8]) throws(LayerError) -> Void
+    private let marks: OverlayMarks
+    private let rootPath: [UInt8]
 
-    private var parentPath: [CChar]?
-    private var parentDescriptor: SharedDescriptor?
+    private var parentName: [CChar]?
+    private var parent: (descriptor: SharedDescriptor, path: [UInt8])?
     /// Like Linux itself: more links on the way to one file are a loop (`ELOOP`).
     private static let mostLinks = 40
 
-    init(_ root: CInt, marks: OverlayMarks) {
+    init(
+        _ root: CInt, marks: OverlayMarks, onImplied: @escaping ([UInt8]) throws(LayerError) -> Void
+    ) throws(SystemError) {
         self.root = root
         self.marks = marks
+        self.onImplied = onImplied
+        rootPath = try Self.realPath(of: root)
     }
 
     /// The directory that holds an entry, made with its parents where it isn't there.
     ///
-    /// - Returns: a descriptor that is valid until the next call.
-    /// - Throws: `LayerError` where a part of the path is no directory, `SystemError`.
-    func parent(of name: EntryName) throws -> CInt {
-        if name.components.count <= 1 { return root }
-        let path = name.parentPath
-        if path == parentPath, let parentDescriptor { return parentDescriptor.raw }
-        if let found = try open(path, CInt(ducc_O_PATH) | O_DIRECTORY) { return remember(found, path) }
-        let real = try makeDirectories(Array(name.components.dropLast()), of: name)
-        guard let made = try open(real, CInt(ducc_O_PATH) | O_DIRECTORY) else {
-            throw SystemError("open", String(decodingCString: path), code: ENOENT)
+    /// - Throws: `LayerError` where a part of the path is no directory, `SystemError`, `Interrupted`.
+    func parent(of name: EntryName) throws -> Parent {
+        if name.components.count <= 1 { return Parent(descriptor: root, path: []) }
+        let spelled = name.parentPath
+        if spelled == parentName, let parent {
+            return Parent(descriptor: parent.descriptor.raw, path: parent.path)
         }
-        return remember(made, path)
+        let flags = CInt(ducc_O_PATH) | O_DIRECTORY
+        if let found = try open(spelled, flags) { return try remember(found, spelled) }
+        let real = try makeDirectories(Array(name.components.dropLast()), of: name)
+        guard let made = try open(real, flags) else {
+            throw SystemError("open", String(decodingCString: spelled), code: ENOENT)
+        }
+        return try remember(made, spelled)
     }
 
     /// Opens a path as inside a chroot of the root; a link as its last component isn't followed.
     ///
+    /// - Parameter followsLinks: whether links before the last component are followed.
     /// - Returns: nil where there is nothing of the kind.
-    /// - Throws: `SystemError`.
-    func open(_ path: [CChar], _ flags: CInt) throws(SystemError) -> OwnedDescriptor? {
-        let result = retrying {
-            ducc_openat2(
-                root, path, UInt64(flags | O_CLOEXEC), 0,
-                UInt64(ducc_RESOLVE_IN_ROOT) | UInt64(ducc_RESOLVE_NO_MAGICLINKS))
+    /// - Throws: `SystemError`, `Interrupted`.
+    func open(_ path: [CChar], _ flags: CInt, followsLinks: Bool = true) throws -> OwnedDescriptor? {
+        var resolve = UInt64(ducc_RESOLVE_IN_ROOT) | UInt64(ducc_RESOLVE_NO_MAGICLINKS)
+        if !followsLinks { resolve |= UInt64(ducc_RESOLVE_NO_SYMLINKS) }
+        while true {
+            let result = retrying { ducc_openat2(root, path, UInt64(flags | O_CLOEXEC), 0, resolve) }
+            if result >= 0 { return OwnedDescriptor(raw: result) }
+            switch errno {
+            case EAGAIN:
+                // Where the way has a `..`, any rename on the machine makes the kernel unsure that it stayed inside.
+                try Interruption.check()
+            case ENOENT, ENOTDIR, ELOOP: return nil
+            default: throw SystemError("open", String(decodingCString: path))
+            }
         }
-        if result >= 0 { return OwnedDescriptor(raw: result) }
-        guard errno == ENOENT || errno == ENOTDIR || errno == ELOOP else {
-            throw SystemError("open", String(decodingCString: path))
-        }
-        return nil
     }
 
     /// The directory that holds a name, if there is one: nothing is made.
     ///
-    /// - Throws: `SystemError`.
-    func existingParent(of name: EntryName) throws(SystemError) -> OwnedDescriptor? {
+    /// - Throws: `SystemError`, `Interrupted`.
+    func existingParent(of name: EntryName) throws -> OwnedDescriptor? {
         try open(name.parentPath, CInt(ducc_O_PATH) | O_DIRECTORY)
     }
 
-    /// Notes that an entry named the directory after all.
-    func named(_ path: [CChar]) { impliedDirectories.remove(path) }
-
     /// Removes what an entry replaces, a whole directory included.
     ///
-    /// - Returns: what was there.
     /// - Throws: `SystemError`.
-    @discardableResult
-    func removeExisting(_ base: [CChar], at parent: CInt) throws(SystemError) -> Existing {
-        let existing = try Existing(base, at: parent)
+    func removeExisting(_ base: [CChar], at parent: CInt) throws(SystemError) {
         // The remembered descriptor stays open, as `parent` may be it; only its name is forgotten.
-        parentPath = nil
-        switch existing {
+        parentName = nil
+        switch try Existing(base, at: parent) {
         case .nothing: break
-        case .directory:
-            try Files.removeTree(base, at: parent)
+        case .directory: try Files.removeTree(base, at: parent)
         case .whiteout, .other:
             guard unlinkat(parent, base, 0) == 0 else {
                 throw SystemError("replace", String(decodingCString: base))
             }
         }
-        return existing
     }
 
-    private func remember(_ descriptor: consuming OwnedDescriptor, _ path: [CChar]) -> CInt {
+    private func remember(_ descriptor: consuming OwnedDescriptor, _ spelled: [CChar]) throws(SystemError)
+        -> Parent
+    {
         let shared = SharedDescriptor(descriptor)
-        parentDescriptor = shared
-        parentPath = path
-        return shared.raw
+        let path = try Self.realPath(of: shared.raw).dropFirst(rootPath.count).drop {
+            $0 == UInt8(ascii: "/")
+        }
+        parent = (shared, Array(path))
+        parentName = spelled
+        return Parent(descriptor: shared.raw, path: Array(path))
     }
 
     /// Makes each missing directory of a path, following links as inside a chroot of the root.
@@ -119,8 +138,10 @@ final class LayerRoot {
                 continue
             }
             let path = EntryName.path(real + [component])
-            guard path.count < EntryName.longestPath else {
-                throw LayerError.refused("the layer has a path that links make too long", entry: name.bytes)
+            guard path.count < EntryName.longestPath, real.count < EntryName.deepest,
+                !component.starts(with: Whiteout.prefix)
+            else {
+                throw LayerError.refused("the layer has a path that links make impossible", entry: name.bytes)
             }
             switch try Existing(path, at: root) {
             case .directory: real.append(component)
@@ -151,16 +172,26 @@ final class LayerRoot {
         return EntryName.path(real)
     }
 
-    private func makeImplied(_ path: [CChar]) throws(SystemError) {
+    private func makeImplied(_ path: [CChar]) throws {
         guard mkdirat(root, path, 0o755) == 0 else {
             throw SystemError("create directory", String(decodingCString: path))
         }
-        impliedDirectories.insert(path)
+        try onImplied(path.dropLast().map { UInt8(bitPattern: $0) })
     }
 
-    private func linkTarget(_ path: [CChar]) -> [UInt8]? {
-        var buffer = [CChar](repeating: 0, count: EntryName.longestPath)
-        let count = readlinkat(root, path, &buffer, buffer.count)
+    private func linkTarget(_ path: [CChar]) -> [UInt8]? { Self.readLink(path, at: root) }
+
+    /// Where an open directory is, as the kernel knows it.
+    private static func realPath(of descriptor: CInt) throws(SystemError) -> [UInt8] {
+        guard let path = readLink("/proc/self/fd/\(descriptor)".utf8CString.map { $0 }, at: AT_FDCWD) else {
+            throw SystemError("read", "/proc/self/fd")
+        }
+        return path
+    }
+
+    private static func readLink(_ path: [CChar], at directory: CInt) -> [UInt8]? {
+        var buffer = [CChar](repeating: 0, count: 2 * EntryName.longestPath)
+        let count = readlinkat(directory, path, &buffer, buffer.count)
         return count < 0 ? nil : buffer[..<count].map { UInt8(bitPattern: $0) }
     }
 }

@@ -1,7 +1,6 @@
 // What a layer has, read from its directory: the names, which of them are directories, and what it hides. Compact (a
 // layer of 300,000 entries takes some 15 MB), because flat images are merged from the trees of all their layers.
 
-import CLinux
 import Glibc
 import Platform
 
@@ -12,6 +11,8 @@ package final class LayerTree: Sendable {
         case directory
         /// Anything that is not a directory.
         case other
+        /// A hard link that lower layers complete: not in the layer's own directory.
+        case lowerLink
         /// Nothing: the name hides the lower layers'.
         case whiteout
     }
@@ -21,47 +22,44 @@ package final class LayerTree: Sendable {
     /// A node's index in the arrays; 0 is the root.
     typealias Node = Int32
 
-    private let names: [UInt8]
-    private let nameStarts: [Int32]
-    private let kinds: [Kind]
-    private let opaque: [Bool]
-    /// The children of a directory are `childStarts[node] ..< childStarts[node] + childCounts[node]`, sorted by name.
-    private let childStarts: [Node]
-    private let childCounts: [Int32]
+    private let nodes: LayerTreeNodes
 
     /// Reads the tree beneath a directory.
     ///
-    /// - Throws: `SystemError`, `Interrupted`.
-    package init(reading root: SharedDescriptor) throws {
+    /// - Parameter context: what the layer leaves open.
+    /// - Throws: `SystemError`, `LayerError` for a layer of too many names, `Interrupted`.
+    package init(reading root: SharedDescriptor, context: LayerContext) throws {
         self.root = root
-        var builder = LayerTreeBuilder()
-        try builder.read(root.raw)
-        names = builder.names
-        nameStarts = builder.nameStarts
-        kinds = builder.kinds
-        opaque = builder.opaque
-        childStarts = builder.childStarts
-        childCounts = builder.childCounts
+        var reader = LayerTreeReader(context)
+        try reader.read(root.raw)
+        nodes = reader.nodes
     }
 
-    /// How many names there are, the root not counted.
-    package var count: Int { kinds.count - 1 }
-
-    func kind(_ node: Node) -> Kind { kinds[Int(node)] }
+    func kind(_ node: Node) -> Kind { nodes.kinds[Int(node)] }
 
     /// Whether a directory hides everything that lower layers have in it.
-    func isOpaque(_ node: Node) -> Bool { opaque[Int(node)] }
+    func isOpaque(_ node: Node) -> Bool { nodes.opaque[Int(node)] }
 
+    /// Whether no entry of the layer named the directory.
+    func isImplied(_ node: Node) -> Bool { nodes.implied[Int(node)] }
+
+    /// What a `lowerLink` links to.
+    func linkTarget(_ node: Node) -> EntryName? { nodes.linkTargets[node] }
+
+    /// All nodes that are `lowerLink`s.
+    var lowerLinks: [Node] { nodes.linkTargets.keys.sorted() }
+
+    /// The children of a directory, sorted by name.
     func children(_ node: Node) -> Range<Node> {
-        let start = childStarts[Int(node)]
-        return start..<start + childCounts[Int(node)]
+        let start = nodes.childStarts[Int(node)]
+        return start..<start + nodes.childCounts[Int(node)]
     }
 
     /// Calls `body` with a node's name.
     @inline(__always)
     func withName<Result>(_ node: Node, _ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
-        let range = Int(nameStarts[Int(node)])..<Int(nameStarts[Int(node) + 1])
-        return names.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[range])) }
+        let range = Int(nodes.nameStarts[Int(node)])..<Int(nodes.nameStarts[Int(node) + 1])
+        return nodes.names.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[range])) }
     }
 
     /// The child of that name, or nil.
@@ -70,100 +68,68 @@ package final class LayerTree: Sendable {
         var high = children(node).upperBound
         while low < high {
             let middle = low + (high - low) / 2
-            let order = withName(middle) { LayerTreeBuilder.compare($0, name) }
+            let order = withName(middle) { LayerTreeNodes.compare($0, name) }
             if order == 0 { return middle }
             if order < 0 { low = middle + 1 } else { high = middle }
         }
         return nil
     }
+
+    /// The node at a path, or nil.
+    func node(at name: EntryName) -> Node? {
+        var node: Node = 0
+        for component in name.components {
+            guard kind(node) == .directory,
+                let next = component.withUnsafeBufferPointer({ child(node, named: $0) })
+            else { return nil }
+            node = next
+        }
+        return node
+    }
+
+    /// The path of a node.
+    func path(of node: Node) -> [UInt8] { nodes.path(of: node) }
 }
 
-/// Reads directories into the arrays of a `LayerTree`, breadth first, so that one directory's children are neighbours.
-struct LayerTreeBuilder {
+/// The arrays of a `LayerTree`: one element a node, the children of one directory neighbours.
+struct LayerTreeNodes: Sendable {
     var names: [UInt8] = []
+    /// Where a node's name begins; it ends where the next one's begins.
     var nameStarts: [Int32] = [0, 0]
     var kinds: [LayerTree.Kind] = [.directory]
-    var opaque: [Bool] = [false]
+    var opaque = [false]
+    var implied = [false]
     var childStarts: [Int32] = [0]
     var childCounts: [Int32] = [0]
-    private var parents: [Int32] = [0]
+    var parents: [Int32] = [0]
+    var linkTargets: [Int32: EntryName] = [:]
 
-    mutating func read(_ root: CInt) throws {
-        var node = 0
-        while node < kinds.count {
-            if kinds[node] == .directory {
-                try Interruption.check()
-                try readDirectory(Int32(node), root)
-            }
-            node += 1
+    /// Adds a node.
+    ///
+    /// - Throws: `LayerError` where the names get longer than the arrays can tell.
+    mutating func append(_ name: [UInt8], _ kind: LayerTree.Kind, parent: Int32) throws(LayerError) {
+        names.append(contentsOf: name)
+        guard let end = Int32(exactly: names.count) else {
+            throw LayerError("the layer's names are too many")
         }
+        nameStarts.append(end)
+        kinds.append(kind)
+        opaque.append(false)
+        implied.append(false)
+        childStarts.append(0)
+        childCounts.append(0)
+        parents.append(parent)
     }
 
-    private mutating func readDirectory(_ node: Int32, _ root: CInt) throws {
-        let path = path(of: node)
-        let directory = try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: root)
-        for attribute in OverlayMarks.opaqueAttributes {
-            var value: UInt8 = 0
-            if fgetxattr(directory.raw, attribute, &value, 1) == 1, value == UInt8(ascii: "y") {
-                opaque[Int(node)] = true
-            }
-        }
-        var found: [(name: [UInt8], kind: LayerTree.Kind)] = []
-        for entry in try DirectoryEntry.list(directory.raw, path: String(decodingCString: path)) {
-            let name = entry.name.dropLast().map { UInt8(bitPattern: $0) }
-            if name == Whiteout.opaqueName {
-                opaque[Int(node)] = true
-            } else if name.starts(with: Whiteout.auxiliaryPrefix) {
-                continue
-            } else if name.starts(with: Whiteout.prefix) {
-                found.append((Array(name.dropFirst(Whiteout.prefix.count)), .whiteout))
-            } else {
-                found.append((name, try Self.kind(of: entry, at: directory.raw)))
-            }
-        }
-        found.sort { one, two in
-            one.name.withUnsafeBufferPointer { one in
-                two.name.withUnsafeBufferPointer { Self.compare(one, $0) < 0 }
-            }
-        }
-        childStarts[Int(node)] = Int32(kinds.count)
-        for (index, (name, kind)) in found.enumerated() {
-            // A literal `.wh.x` beside an x hides lower layers' only: the x stays.
-            if index > 0, found[index - 1].name == name { continue }
-            names.append(contentsOf: name)
-            nameStarts.append(Int32(names.count))
-            kinds.append(kind)
-            opaque.append(false)
-            childStarts.append(0)
-            childCounts.append(0)
-            parents.append(node)
-        }
-        childCounts[Int(node)] = Int32(kinds.count) - childStarts[Int(node)]
-    }
-
-    private static func kind(of entry: DirectoryEntry, at directory: CInt) throws(SystemError)
-        -> LayerTree.Kind
-    {
-        switch Int(entry.type) {
-        case Int(DT_DIR): return .directory
-        case Int(DT_REG), Int(DT_LNK), Int(DT_FIFO), Int(DT_BLK), Int(DT_SOCK): return .other
-        default:
-            switch try Existing(entry.name, at: directory) {
-            case .directory: return .directory
-            case .whiteout: return .whiteout
-            case .nothing, .other: return .other
-            }
-        }
-    }
-
-    private func path(of node: Int32) -> [CChar] {
-        var components: [[UInt8]] = []
+    /// A node's path, without a leading slash; empty for the root.
+    func path(of node: Int32) -> [UInt8] {
+        var components: [ArraySlice<UInt8>] = []
         var node = Int(node)
         while node != 0 {
-            components.append(Array(names[Int(nameStarts[node])..<Int(nameStarts[node + 1])]))
+            components.append(names[Int(nameStarts[node])..<Int(nameStarts[node + 1])])
             node = Int(parents[node])
         }
-        return EntryName.path(components.reversed())
+        return Array(components.reversed().joined(separator: [UInt8(ascii: "/")]))
     }
 
     /// Like `memcmp`, the shorter of two first where one begins with the other.

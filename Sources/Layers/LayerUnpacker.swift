@@ -12,8 +12,10 @@ import Platform
 
 /// What stops an archive that would fill the disk or the memory.
 package struct LayerLimits: Sendable {
-    /// The most entries of one layer.
+    /// The most entries of one layer, the directories that they need included.
     package var entries = 10_000_000
+    /// The most bytes of all entries' paths together.
+    package var pathBytes = 1 << 30
     /// The most bytes of one layer's archive, and of its files with their holes.
     package var bytes: Int64 = 1 << 40
 
@@ -30,21 +32,13 @@ package struct UnpackedLayer: Sendable {
     package let entries: Int
     /// What could not be kept.
     package let lost: LostAttributes
-    /// Directories that no entry named: they take after the lower layers'.
-    let impliedDirectories: [[CChar]]
-    /// Hard links to files that this layer doesn't have: the lower layers may.
-    let pendingLinks: [PendingLink]
-}
-
-/// A hard link whose target wasn't in its own layer when its entry came.
-struct PendingLink: Sendable {
-    let name: EntryName
-    let target: EntryName
+    /// What it leaves open.
+    package let context: LayerContext
 }
 
 /// Unpacks layers.
 package enum LayerUnpacker {
-    /// Unpacks a layer beneath a directory.
+    /// Unpacks a layer beneath a directory. What becomes of it depends on the archive alone.
     ///
     /// - Parameters:
     ///   - blob: the layer's bytes, with their check.
@@ -57,7 +51,7 @@ package enum LayerUnpacker {
         limits: LayerLimits = LayerLimits()
     ) throws -> UnpackedLayer {
         let archive = try HashingStream(try Decompression.stream(blob), limit: limits.bytes)
-        let writer = LayerWriter(root: root, limits: limits)
+        let writer = try LayerWriter(root: root, limits: limits)
         do {
             let reader = try TarReader(archive)
             while let entry = try reader.next() {
@@ -72,9 +66,9 @@ package enum LayerUnpacker {
         let found = try archive.finish()
         try blob.drain()
         guard let digest = Digest(sha256Hex: found), diffIdentifier == nil || diffIdentifier == digest else {
-            throw LayerError.mismatch(
-                "the layer unpacks to sha256:\(found), but the image's configuration says \(diffIdentifier?.description ?? "")"
-            )
+            throw LayerError(
+                "the layer unpacks to sha256:\(found), but the image's configuration says "
+                    + "\(diffIdentifier?.description ?? "")")
         }
         return try writer.finish(diffIdentifier: digest, size: archive.count, created: created)
     }

@@ -11,29 +11,56 @@ final class LayerWriter {
     private let root: LayerRoot
     private let marks = OverlayMarks()
     private let limits: LayerLimits
+    private let notes: Notes
     private var attributes = AttributeWriter()
-    private var pendingLinks: [PendingLink] = []
-    private var entries = 0
     private var bytes: Int64 = 0
-    /// Times are set last: every entry made in a directory changes the directory's.
-    private var directoryTimes: [[CChar]: timespec] = [:]
 
-    init(root: CInt, limits: LayerLimits) {
-        self.root = LayerRoot(root, marks: marks)
+    /// What is noted of the layer's directories, by their real paths, and how much it is.
+    private final class Notes {
+        /// Owner and extended attributes are set at once, the rest last: every entry made in a directory changes its
+        /// time, and a set-gid bit or a default ACL would change what is made in it. nil: no entry named it.
+        var directories: [[UInt8]: DirectoryAttributes?] = [[]: nil]
+        var links: [LayerContext.LowerLink] = []
+        var entries = 0
+        private var pathBytes = 0
+        private let limits: LayerLimits
+
+        init(_ limits: LayerLimits) { self.limits = limits }
+
+        func count(_ path: [UInt8]) throws(LayerError) {
+            entries += 1
+            pathBytes += path.count
+            guard entries <= limits.entries else {
+                throw LayerError("the layer has more than \(limits.entries) entries")
+            }
+            guard pathBytes <= limits.pathBytes else {
+                throw LayerError("the layer's paths have more than \(limits.pathBytes) bytes")
+            }
+        }
+    }
+
+    init(root: CInt, limits: LayerLimits) throws(SystemError) {
         self.limits = limits
+        let notes = Notes(limits)
+        self.notes = notes
+        self.root = try LayerRoot(root, marks: marks) { (path) throws(LayerError) in
+            try notes.count(path)
+            notes.directories[path] = .some(nil)
+        }
     }
 
     /// Makes one entry.
     ///
     /// - Throws: `LayerError` for what no layer may hold, `SystemError`, the reader's errors.
     func add(_ entry: TarEntry, from reader: TarReader) throws {
-        guard let nameBytes = entry.name else {
-            throw LayerError(kind: .refused, description: "the layer has an entry without a name")
-        }
+        guard let nameBytes = entry.name else { throw LayerError("the layer has an entry without a name") }
         let name = try EntryName(Self.bytes(nameBytes))
-        try count(entry, name)
+        try check(entry, name)
         do {
             if let whiteout = name.whiteout {
+                guard entry.kind != .directory else {
+                    throw LayerError.refused("the layer uses a whiteout as a directory", entry: name.bytes)
+                }
                 try add(whiteout, name)
             } else if name.components.isEmpty {
                 try setRoot(entry)
@@ -42,33 +69,43 @@ final class LayerWriter {
             }
         } catch let error as SystemError where error.path == nil {
             // The calls that work on a descriptor don't know the name.
-            throw SystemError(error.operation + " of", LayerError.quoted(name.bytes), code: error.code)
+            throw SystemError(error.operation + " of", Self.quoted(name), code: error.code)
         }
     }
 
     /// Sets what had to wait for the last entry.
     ///
-    /// - Throws: `SystemError`.
+    /// - Throws: `SystemError`, `Interrupted`.
     func finish(diffIdentifier: Digest, size: Int64, created: timespec) throws -> UnpackedLayer {
-        for path in root.impliedDirectories { directoryTimes[path] = created }
-        for (path, time) in directoryTimes {
-            // A directory that a later entry replaced isn't there any more.
-            guard let directory = try root.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) else { continue }
-            try attributes.setTime(time, of: directory.raw)
+        var context = LayerContext()
+        context.links = notes.links
+        for (path, noted) in notes.directories {
+            let name = path.isEmpty ? EntryName.path([]) : OverlayMarks.cString(path)
+            // A directory that a later entry replaced isn't there any more; a link there isn't followed.
+            guard
+                let directory = try root.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, followsLinks: false)
+            else {
+                continue
+            }
+            if let noted {
+                try attributes.finish(noted, of: directory.raw)
+            } else {
+                context.impliedDirectories.insert(path)
+                try attributes.setTime(created, of: directory.raw)
+            }
         }
         return UnpackedLayer(
-            diffIdentifier: diffIdentifier, size: size, entries: entries, lost: attributes.lost,
-            impliedDirectories: root.impliedDirectories.sorted { $0.count < $1.count },
-            pendingLinks: pendingLinks)
+            diffIdentifier: diffIdentifier, size: size, entries: notes.entries, lost: attributes.lost,
+            context: context)
     }
 
-    private func count(_ entry: TarEntry, _ name: EntryName) throws(LayerError) {
-        entries += 1
-        guard entries <= limits.entries else {
-            throw LayerError(kind: .refused, description: "the layer has more than \(limits.entries) entries")
-        }
+    private func check(_ entry: TarEntry, _ name: EntryName) throws(LayerError) {
+        try notes.count(name.bytes)
         guard entry.size >= 0, entry.size <= limits.bytes - bytes else {
             throw .refused("the layer unpacks to more than \(limits.bytes) bytes", entry: name.bytes)
+        }
+        guard AttributeWriter.canOwn(entry) else {
+            throw .refused("the layer has an owner that no system can have", entry: name.bytes)
         }
         if entry.kind == .file { bytes += entry.size }
     }
@@ -82,14 +119,14 @@ final class LayerWriter {
             guard let target = entry.symbolicLinkTarget, target.pointee != 0 else {
                 throw LayerError.refused("the layer has a symbolic link to nothing", entry: name.bytes)
             }
-            let parent = try root.parent(of: name)
+            let parent = try root.parent(of: name).descriptor
             try replacing(base, at: parent, name) { symlinkat(target, parent, base) }
             try attributes.apply(entry, toSpecial: base, at: parent, isLink: true)
         case .hardLink: try makeHardLink(entry, name, base)
         case .characterDevice: try makeDevice(entry, S_IFCHR, name, base)
         case .blockDevice: try makeDevice(entry, S_IFBLK, name, base)
         case .fifo:
-            let parent = try root.parent(of: name)
+            let parent = try root.parent(of: name).descriptor
             try replacing(base, at: parent, name) { mkfifoat(parent, base, entry.permissions) }
             try attributes.apply(entry, toSpecial: base, at: parent, isLink: false)
         case .socket, .unknown:
@@ -100,7 +137,7 @@ final class LayerWriter {
     private func makeFile(
         _ entry: TarEntry, _ name: EntryName, _ base: [CChar], from reader: TarReader
     ) throws {
-        let parent = try root.parent(of: name)
+        let parent = try root.parent(of: name).descriptor
         // Without root, extended attributes can be set only while the owner may write.
         let createdMode = attributes.privileged ? entry.permissions & 0o777 : 0o600
         let file = OwnedDescriptor(
@@ -110,63 +147,47 @@ final class LayerWriter {
         var end: Int64 = 0
         while let (offset, bytes) = try reader.nextBlock() {
             try Interruption.check()
-            try Self.write(bytes, to: file.raw, at: offset, end: &end)
+            guard offset >= end, offset <= entry.size, Int64(bytes.count) <= entry.size - offset else {
+                throw LayerError.refused("the layer has data outside of its file", entry: name.bytes)
+            }
+            if offset != end, lseek(file.raw, off_t(offset), SEEK_SET) < 0 {
+                throw SystemError("move in the content")
+            }
+            try Files.writeAll(bytes, to: file.raw, path: Self.quoted(name))
+            end = offset + Int64(bytes.count)
         }
         if end < entry.size {
             // The file ends in a hole.
             guard ftruncate(file.raw, off_t(entry.size)) == 0 else { throw SystemError("set the length") }
         }
-        try attributes.apply(entry, to: file.raw, createdMode: createdMode, isDirectory: false)
-    }
-
-    /// Writes a piece of a file where it belongs: the next one in almost every file, behind a hole in a sparse one.
-    private static func write(
-        _ bytes: UnsafeRawBufferPointer, to file: CInt, at offset: Int64, end: inout Int64
-    ) throws(SystemError) {
-        if offset != end, lseek(file, off_t(offset), SEEK_SET) < 0 {
-            throw SystemError("move in the content")
-        }
-        var done = 0
-        while done < bytes.count {
-            let count = retrying {
-                Glibc.write(file, bytes.baseAddress.map { $0 + done }, bytes.count - done)
-            }
-            guard count >= 0 else { throw SystemError("write the content") }
-            done += count
-        }
-        end = offset + Int64(bytes.count)
+        try attributes.apply(entry, toFile: file.raw, createdMode: createdMode)
     }
 
     private func makeDirectory(_ entry: TarEntry, _ name: EntryName, _ base: [CChar]) throws {
         let parent = try root.parent(of: name)
         var replaced = Existing.nothing
-        if mkdirat(parent, base, 0o700) != 0 {
-            guard errno == EEXIST else {
-                throw SystemError("create directory", LayerError.quoted(name.bytes))
-            }
-            replaced = try Existing(base, at: parent)
+        if mkdirat(parent.descriptor, base, 0o700) != 0 {
+            guard errno == EEXIST else { throw SystemError("create directory", Self.quoted(name)) }
+            replaced = try Existing(base, at: parent.descriptor)
             if replaced != .directory {
-                try root.removeExisting(base, at: parent)
-                guard mkdirat(parent, base, 0o700) == 0 else {
-                    throw SystemError("create directory", LayerError.quoted(name.bytes))
+                try root.removeExisting(base, at: parent.descriptor)
+                guard mkdirat(parent.descriptor, base, 0o700) == 0 else {
+                    throw SystemError("create directory", Self.quoted(name))
                 }
             }
         }
-        if replaced == .whiteout { try marks.markOpaque(base, at: parent) }
-        let directory = try OwnedDescriptor(opening: base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: parent)
-        try attributes.apply(entry, to: directory.raw, createdMode: .max, isDirectory: true)
-        let path = name.path
-        directoryTimes[path] = entry.modified
-        root.named(path)
+        if replaced == .whiteout { try marks.markOpaque(base, at: parent.descriptor) }
+        let directory = try OwnedDescriptor(
+            opening: base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: parent.descriptor)
+        let path = parent.path(of: name.components.last ?? [])
+        notes.directories[path] = try attributes.apply(entry, toDirectory: directory.raw)
     }
 
     private func setRoot(_ entry: TarEntry) throws {
         guard entry.kind == .directory else {
             throw LayerError.refused("the layer replaces its own root", entry: [UInt8(ascii: "/")])
         }
-        try attributes.apply(entry, to: root.root, createdMode: .max, isDirectory: true)
-        directoryTimes[EntryName.path([])] = entry.modified
-        root.named(EntryName.path([]))
+        notes.directories[[]] = try attributes.apply(entry, toDirectory: root.root)
     }
 
     private func makeHardLink(_ entry: TarEntry, _ name: EntryName, _ base: [CChar]) throws {
@@ -177,28 +198,36 @@ final class LayerWriter {
         }
         let parent = try root.parent(of: name)
         guard let targetParent = try root.existingParent(of: target) else {
-            pendingLinks.append(PendingLink(name: name, target: target))
-            return
+            return try noteLowerLink(name, parent, target)
         }
         switch try Existing(target.base, at: targetParent.raw) {
-        case .nothing: pendingLinks.append(PendingLink(name: name, target: target))
+        case .nothing: try noteLowerLink(name, parent, target)
         case .directory, .whiteout:
             throw LayerError.refused("the layer has a hard link to no file", entry: name.bytes)
         case .other:
             // A link to itself is there already, and replacing it would remove it.
-            if Self.isSame(target.base, targetParent.raw, base, parent) { return }
-            try replacing(base, at: parent, name) { linkat(targetParent.raw, target.base, parent, base, 0) }
+            if Self.isSame(target.base, targetParent.raw, base, parent.descriptor) { return }
+            if linkat(targetParent.raw, target.base, parent.descriptor, base, 0) == 0 { return }
+            if errno == EEXIST { try root.removeExisting(base, at: parent.descriptor) }
+            try FileLink.link(target.base, at: targetParent.raw, to: base, at: parent.descriptor)
         }
     }
 
+    /// What the layer has at the name so far is gone: the link replaces it.
+    private func noteLowerLink(_ name: EntryName, _ parent: LayerRoot.Parent, _ target: EntryName) throws {
+        try root.removeExisting(name.base, at: parent.descriptor)
+        let real = try EntryName(parent.path(of: name.components.last ?? []))
+        notes.links.append(LayerContext.LowerLink(name: real, target: target))
+    }
+
     private func makeDevice(_ entry: TarEntry, _ type: mode_t, _ name: EntryName, _ base: [CChar]) throws {
-        let parent = try root.parent(of: name)
+        let parent = try root.parent(of: name).descriptor
         let number = ducc_makedev(entry.device.major, entry.device.minor)
         do {
             try replacing(base, at: parent, name) { mknodat(parent, base, type | entry.permissions, number) }
         } catch let error as SystemError where error.code == EPERM {
             // No device without root: an empty file keeps its place, as umoci has it.
-            attributes.noteLost("device \(entry.device.major):\(entry.device.minor)")
+            attributes.noteLost("device nodes")
             try replacing(base, at: parent, name) { mknodat(parent, base, S_IFREG | 0o600, 0) }
         }
         try attributes.apply(entry, toSpecial: base, at: parent, isLink: false)
@@ -207,14 +236,12 @@ final class LayerWriter {
     private func add(_ whiteout: Whiteout, _ name: EntryName) throws {
         switch whiteout {
         case .auxiliary: return
-        case .opaque:
-            let parent = try root.parent(of: name)
-            try marks.markOpaque(EntryName.path([]), at: parent)
+        case .opaque: try marks.markOpaque(EntryName.path([]), at: try root.parent(of: name).descriptor)
         case .of(let hidden):
             guard !hidden.isEmpty, hidden != [UInt8(ascii: ".")], hidden != Array("..".utf8) else {
                 throw LayerError.refused("the layer has a whiteout of nothing", entry: name.bytes)
             }
-            let parent = try root.parent(of: name)
+            let parent = try root.parent(of: name).descriptor
             // A whiteout hides lower layers, never what its own layer has, whichever of the two came first.
             switch try Existing(OverlayMarks.cString(hidden), at: parent) {
             case .directory: try marks.markOpaque(OverlayMarks.cString(hidden), at: parent)
@@ -231,11 +258,15 @@ final class LayerWriter {
     ) throws -> CInt {
         let first = retrying(make)
         if first >= 0 { return first }
-        guard errno == EEXIST else { throw SystemError("create", LayerError.quoted(name.bytes)) }
+        guard errno == EEXIST else { throw SystemError("create", Self.quoted(name)) }
         try root.removeExisting(base, at: parent)
         let second = retrying(make)
-        guard second >= 0 else { throw SystemError("create", LayerError.quoted(name.bytes)) }
+        guard second >= 0 else { throw SystemError("create", Self.quoted(name)) }
         return second
+    }
+
+    private static func quoted(_ name: EntryName) -> String {
+        Images.quoted(String(decoding: name.bytes, as: UTF8.self))
     }
 
     private static func isSame(_ one: [CChar], _ oneParent: CInt, _ two: [CChar], _ twoParent: CInt) -> Bool {
@@ -246,7 +277,7 @@ final class LayerWriter {
             && first.st_ino == second.st_ino && first.st_dev == second.st_dev
     }
 
-    static func bytes(_ name: UnsafePointer<CChar>) -> UnsafeBufferPointer<UInt8> {
+    private static func bytes(_ name: UnsafePointer<CChar>) -> UnsafeBufferPointer<UInt8> {
         let length = strlen(name)
         return name.withMemoryRebound(to: UInt8.self, capacity: length) {
             UnsafeBufferPointer(start: $0, count: length)

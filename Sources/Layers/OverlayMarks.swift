@@ -10,16 +10,9 @@ import Platform
 
 /// The marks this process can make.
 struct OverlayMarks: Sendable {
-    /// The attribute for an opaque directory: `trusted.` needs root; overlayfs mounted with `userxattr` reads `user.`.
-    let opaqueAttribute: String
-
-    /// All names under which an opaque directory may be marked.
+    /// The attributes of an opaque directory: `trusted.` needs root outside of any user namespace; overlayfs mounted
+    /// with `userxattr` reads `user.`.
     static let opaqueAttributes = ["trusted.overlay.opaque", "user.overlay.opaque"]
-
-    /// The marks for the process as it is.
-    init(privileged: Bool = geteuid() == 0) {
-        opaqueAttribute = Self.opaqueAttributes[privileged ? 0 : 1]
-    }
 
     /// Marks a directory as hiding everything that lower layers have in it.
     ///
@@ -27,9 +20,11 @@ struct OverlayMarks: Sendable {
     func markOpaque(_ path: [CChar], at directory: CInt) throws(SystemError) {
         let descriptor = try OwnedDescriptor(
             opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory)
-        if fsetxattr(descriptor.raw, opaqueAttribute, "y", 1, 0) == 0 { return }
-        guard errno == ENOTSUP || errno == EPERM else {
-            throw SystemError("mark as opaque", String(decodingCString: path))
+        for attribute in Self.opaqueAttributes {
+            if fsetxattr(descriptor.raw, attribute, "y", 1, 0) == 0 { return }
+            guard errno == ENOTSUP || errno == EPERM else {
+                throw SystemError("mark as opaque", String(decodingCString: path))
+            }
         }
         try makeEmptyFile(Self.cString(Whiteout.opaqueName), at: descriptor.raw)
     }

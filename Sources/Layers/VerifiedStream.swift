@@ -9,7 +9,7 @@ package final class VerifiedStream: ByteStream {
     private let source: any ByteStream
     private let descriptor: Descriptor
     private let hash: SHA256
-    private let progress: (Int) -> Void
+    private let progress: (Int) throws -> Void
     /// How many bytes have passed.
     package private(set) var count: Int64 = 0
     private var verified = false
@@ -17,9 +17,10 @@ package final class VerifiedStream: ByteStream {
     /// - Parameters:
     ///   - source: the bytes as they come.
     ///   - descriptor: the digest and size they must have.
-    ///   - progress: told of each chunk's length.
+    ///   - progress: told of each chunk's length; what it throws ends the stream.
     package init(
-        _ source: any ByteStream, _ descriptor: Descriptor, progress: @escaping (Int) -> Void = { _ in }
+        _ source: any ByteStream, _ descriptor: Descriptor,
+        progress: @escaping (Int) throws -> Void = { _ in }
     ) throws {
         self.source = source
         self.descriptor = descriptor
@@ -35,11 +36,11 @@ package final class VerifiedStream: ByteStream {
         }
         count += Int64(chunk.count)
         guard count <= descriptor.size else {
-            throw LayerError.mismatch(
+            throw LayerError(
                 "blob \(descriptor.digest) is longer than the \(descriptor.size) bytes the manifest says")
         }
         hash.update(chunk)
-        progress(chunk.count)
+        try progress(chunk.count)
         return chunk
     }
 
@@ -51,11 +52,11 @@ package final class VerifiedStream: ByteStream {
     private func verify() throws {
         if verified { return }
         guard count == descriptor.size else {
-            throw LayerError.mismatch(
+            throw LayerError(
                 "blob \(descriptor.digest) has \(count) bytes, but the manifest says \(descriptor.size)")
         }
         guard hash.finish() == descriptor.digest.hex else {
-            throw LayerError.mismatch(
+            throw LayerError(
                 "blob \(descriptor.digest) has other bytes: its SHA-256 is \(hash.finish())")
         }
         verified = true
@@ -79,7 +80,7 @@ final class HashingStream: ByteStream {
         let chunk = try source.next()
         count += Int64(chunk.count)
         guard count <= limit else {
-            throw LayerError(kind: .refused, description: "the layer inflates to more than \(limit) bytes")
+            throw LayerError("the layer inflates to more than \(limit) bytes")
         }
         hash.update(chunk)
         return chunk

@@ -13,15 +13,16 @@ public protocol ByteStream: AnyObject {
 }
 
 extension ByteStream {
-    /// Reads to the end, `limit` bytes at the most.
+    /// Reads to the end.
     ///
-    /// - Throws: the stream's error; `SystemError` (`EFBIG`) where there is more.
-    public func collect(limit: Int, path: String) throws -> [UInt8] {
+    /// - Returns: the bytes, or nil where there are more than `limit`.
+    /// - Throws: the stream's error.
+    public func collect(limit: Int) throws -> [UInt8]? {
         var bytes: [UInt8] = []
         while true {
             let chunk = try next()
             if chunk.isEmpty { return bytes }
-            guard bytes.count + chunk.count <= limit else { throw SystemError("read", path, code: EFBIG) }
+            guard bytes.count + chunk.count <= limit else { return nil }
             bytes.append(contentsOf: chunk)
         }
     }

@@ -62,9 +62,11 @@ public struct ChildProcess: Sendable {
     }
 
     /// Waits for the process's end.
+    ///
+    /// - Returns: how it ended; as killed where nobody can tell, because somebody else has asked before.
     public func wait() -> ExitStatus {
         var status: CInt = 0
-        _ = retrying { waitpid(identifier, &status, 0) }
+        guard retrying({ waitpid(identifier, &status, 0) }) == identifier else { return .signalled(SIGKILL) }
         return ExitStatus(raw: status)
     }
 

@@ -27,8 +27,9 @@ public enum FileLock {
         _ = fcntl(descriptor, F_GETLK, &holder)
         onWait(holder.l_type == Int16(F_UNLCK) ? 0 : max(0, holder.l_pid))
 
-        let done = SharedDescriptor(
-            OwnedDescriptor(raw: ducc_eventfd()))
+        let counter = ducc_eventfd()
+        guard counter >= 0 else { throw SystemError("wait for", path) }
+        let done = SharedDescriptor(OwnedDescriptor(raw: counter))
         let result = LockResult()
         try Threads.start {
             var lock = flock()

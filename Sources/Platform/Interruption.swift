@@ -37,6 +37,8 @@ public enum Interruption {
             if unsafeBitCast(old.__sigaction_handler.sa_handler, to: Int.self) == 1 { continue }
             sigaction(number, &action, nil)
         }
+        // Inherited as ignored, children would vanish before anybody could ask how they ended.
+        Glibc.signal(SIGCHLD, SIG_DFL)
         Glibc.signal(SIGPIPE, SIG_IGN)
         Glibc.signal(SIGXFSZ, SIG_IGN)
     }

@@ -36,9 +36,4 @@ public enum Hex {
         }
         return String(decoding: text, as: UTF8.self)
     }
-
-    /// Whether every byte of `text` is a lower-case hex digit.
-    public static func isLowercase(_ text: some Sequence<UInt8>) -> Bool {
-        text.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
-    }
 }

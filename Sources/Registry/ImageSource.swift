@@ -66,19 +66,20 @@ extension ImageSource {
     /// - Throws: `SourceError`, `ManifestError`, `Interrupted`.
     package func configuration(
         _ manifest: Manifest
-    ) throws -> (bytes: [UInt8], configuration: ImageConfiguration) {
+    ) throws -> ImageConfiguration {
         let descriptor = manifest.config
         guard descriptor.size <= ManifestDocument.largestSize else {
             throw SourceError("the image's configuration has \(descriptor.size) bytes: refused")
         }
-        let bytes = try blob(descriptor).collect(limit: Int(descriptor.size), path: "\(descriptor.digest)")
-        guard SHA256.hex(of: bytes) == descriptor.digest.hex, Int64(bytes.count) == descriptor.size else {
+        let bytes = try blob(descriptor).collect(limit: Int(descriptor.size))
+        guard let bytes, SHA256.hex(of: bytes) == descriptor.digest.hex, Int64(bytes.count) == descriptor.size
+        else {
             throw SourceError(
                 "the image's configuration is not the one its digest names (\(descriptor.digest))")
         }
         let configuration = try ImageConfiguration.decode(bytes)
         try configuration.check(against: manifest)
-        return (bytes, configuration)
+        return configuration
     }
 }
 

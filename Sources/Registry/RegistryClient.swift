@@ -1,6 +1,7 @@
 // A client of the distribution API (OCI distribution-spec; Docker Registry HTTP API V2), anonymous: no credentials are
 // sent, but where a registry hands out tokens to anybody (Docker Hub, ghcr.io), one is fetched.
 
+import FoundationEssentials
 import HTTP
 import Images
 import Platform
@@ -68,17 +69,22 @@ package final class RegistryClient: Sendable {
     private func fetchToken(_ challenge: BearerChallenge, for reference: ImageReference) throws -> String {
         let url = challenge.url(repository: reference.requestRepository)
         let response = try http.send(.get, url)
-        let body = try response.collect(limit: 1 << 20, path: url)
+        guard let body = try response.collect(limit: 256 << 10) else {
+            throw SourceError("the token service of \(reference.registry) gave an endless answer")
+        }
         guard response.status == 200 else {
             throw SourceError(
                 "\(reference.registry) gives no anonymous access to \(reference.repository) "
                     + "(its token service answered \(response.status)): it needs credentials")
         }
-        let json = try? JSONValue.parse(body)
-        for key in ["token", "access_token"] {
-            if case .string(let token)? = try? json?.value(key), !token.isEmpty { return token }
+        let answer = try? JSONDecoder().decode(TokenAnswer.self, from: Data(body))
+        // It goes into a header line: nothing that could end the line, and no more than servers take.
+        guard let token = answer?.token ?? answer?.access_token, !token.isEmpty, token.utf8.count <= 16 << 10,
+            token.utf8.allSatisfy({ (0x21...0x7e).contains($0) })
+        else {
+            throw SourceError("the token service of \(reference.registry) gave no token that can be used")
         }
-        throw SourceError("the token service of \(reference.registry) gave no token")
+        return token
     }
 
     /// Whether a registry is on this machine, by its name.
@@ -88,6 +94,12 @@ package final class RegistryClient: Sendable {
             ? String(registry.dropFirst().prefix { $0 != "]" }) : String(registry.prefix { $0 != ":" })
         return host == "localhost" || host == "::1" || host.hasPrefix("127.")
     }
+}
+
+/// What a token service answers (distribution project, "Token Authentication Specification").
+private struct TokenAnswer: Decodable {
+    let token: String?
+    let access_token: String?
 }
 
 /// A `WWW-Authenticate: Bearer …` line (RFC 6750, section 3, and the distribution project's token specification).

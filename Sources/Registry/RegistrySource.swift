@@ -1,5 +1,6 @@
 // One image in a registry: pulls by tag or digest (distribution-spec, "Pull").
 
+import FoundationEssentials
 import HTTP
 import Images
 import Platform
@@ -28,17 +29,20 @@ struct RegistrySource: ImageSource {
     func document(_ digest: Digest?) throws -> FetchedDocument {
         let path = digest.map { "manifests/\($0)" } ?? manifestPath
         let response = try client.send(.get, reference, path, accept: MediaType.acceptHeader)
-        let bytes: [UInt8]
+        let collected: [UInt8]?
         do {
-            bytes = try response.collect(limit: ManifestDocument.largestSize, path: path)
+            collected = try response.collect(limit: ManifestDocument.largestSize)
         } catch let error as HTTPError {
             throw SourceError("\(error)")
-        } catch is SystemError {
+        }
+        guard let bytes = collected else {
             throw SourceError(
                 "the manifest of \(reference) has more than \(ManifestDocument.largestSize) bytes: refused")
         }
         let found = SHA256.hex(of: bytes)
-        if let wanted = digest ?? reference.digest, wanted.hex != found {
+        // What the registry says of its own answer must be true too: it is what later runs compare.
+        let told = response.header("Docker-Content-Digest").flatMap { try? Digest($0) }
+        for wanted in [digest ?? reference.digest, told].compactMap({ $0 }) where wanted.hex != found {
             throw SourceError(
                 "\(reference.registry) answered with another manifest than the one asked for: "
                     + "sha256:\(found) instead of \(wanted)")
@@ -60,7 +64,7 @@ struct RegistrySource: ImageSource {
 enum RegistryAnswer {
     /// The error of an answer that is no success; a part of its body is read for the registry's own words.
     static func error(_ response: HTTPResponse, _ reference: ImageReference, _ path: String) -> SourceError {
-        let words = (try? response.collect(limit: 64 << 10, path: path)).flatMap(message) ?? ""
+        let words = (try? response.collect(limit: 64 << 10)).flatMap { $0.flatMap(message) } ?? ""
         let detail = words.isEmpty ? "" : " (\(words))"
         switch response.status {
         case 401, 403:
@@ -84,10 +88,13 @@ enum RegistryAnswer {
 
     /// The first message of an error body (distribution-spec, "Error Codes"), made harmless for a terminal.
     private static func message(_ body: [UInt8]) -> String? {
-        guard let json = try? JSONValue.parse(body), case .array(let errors)? = try? json.value("errors"),
-            let first = errors.first, case .string(let text)? = try? first.value("message")
-        else { return nil }
-        return String(
-            text.unicodeScalars.filter { $0.value >= 32 && $0.value != 127 }.prefix(200).map(Character.init))
+        (try? JSONDecoder().decode(ErrorBody.self, from: Data(body)))?.errors.first?.message.map {
+            quoted($0)
+        }
+    }
+
+    private struct ErrorBody: Decodable {
+        struct Entry: Decodable { let message: String? }
+        let errors: [Entry]
     }
 }

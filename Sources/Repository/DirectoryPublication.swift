@@ -2,9 +2,11 @@
 //
 // Order is everything here:
 //  1. layers and flat image are complete in staging, and on disk (`syncfs`), before anything is renamed;
-//  2. under the lock: layers, then the flat image, then the manifest, and the public link last, each in one rename;
-//     so what is reachable by a public link, or named by a manifest, is there and whole at any instant;
-//  3. the renames are on disk (`syncfs` again) before the commit returns: only then do events say "published".
+//  2. under the lock: layers, then the flat image, then the public link, then the manifest and our record of it, each
+//     in one step; so what is reachable by a public link, or named by a manifest, is there and whole at any instant, and
+//     a run that finds a part of this done does the rest;
+//  3. all of it is on disk (`syncfs` again) before the commit returns: only then do events say "published". The record
+//     says that they have yet to, so that a process killed in between doesn't leave an image that nobody was told of.
 
 import CLinux
 import Glibc
@@ -46,29 +48,27 @@ final class DirectoryPublication: Publication {
     }
 
     func mergedTree() throws -> FlatTree {
-        var stack = LayerStack()
-        for index in plan.layers.indices {
-            let layer = plan.layers[index]
-            if let result = unpacked.withLock({ $0[index] }) {
-                try stack.add(
-                    result,
-                    at: try open("\(Self.stagedLayer(index))/\(RepositoryLayout.layerTreeName)", staged: true)
-                )
-            } else if let first = plan.layers[..<index].firstIndex(where: {
-                $0.descriptor.digest == layer.descriptor.digest
-            }),
-                plan.layers[first].isNew
-            {
-                // Listed twice: unpacked once.
-                try stack.add(
-                    existing: try open(
-                        "\(Self.stagedLayer(first))/\(RepositoryLayout.layerTreeName)", staged: true))
-            } else {
-                try stack.add(
-                    existing: try open(RepositoryLayout.layerTree(layer.descriptor.digest), staged: false))
-            }
+        let tree = FlatTree(try plan.layers.indices.map(tree(of:)))
+        try tree.checkLinks()
+        return tree
+    }
+
+    private func tree(of index: Int) throws -> LayerTree {
+        let digest = plan.layers[index].descriptor.digest
+        // A layer that the image lists twice was unpacked once.
+        if let first = plan.layers.firstIndex(where: { $0.isNew && $0.descriptor.digest == digest }),
+            let result = unpacked.withLock({ $0[first] })
+        {
+            let path = "\(staging.path)/\(Self.stagedLayer(first))/\(RepositoryLayout.layerTreeName)"
+            return try LayerTree(reading: try open(path), context: result.context)
         }
-        return stack.flat
+        let context = try? Files.read(
+            repository.path("\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerContextName)"),
+            limit: 1 << 30)
+        return try LayerTree(
+            reading: try open(repository.path(RepositoryLayout.layerTree(digest))),
+            context: try context.map { bytes throws(LayerError) in try LayerContext(decoding: bytes) }
+                ?? LayerContext())
     }
 
     func addFlat(_ tree: FlatTree) throws -> Int {
@@ -84,22 +84,18 @@ final class DirectoryPublication: Publication {
 
     func commit(waiting: (String) -> Void) throws -> PublicationFacts {
         try sync()
-        let facts = try RepositoryLock.hold(inside: repositoryLock, waiting: waiting) {
+        return try RepositoryLock.hold(inside: repository.path(Staging.repositoryLock), waiting: waiting) {
             try checkReusedLayers()
             try checkPublicPath()
             let layers = plan.contents.layers ? try publishLayers() : []
-            if flatEntries.withLock({ $0 }) != nil {
-                try place(
-                    "\(staging.path)/\(Self.stagedFlat)", RepositoryLayout.flatImage(plan.configurationDigest)
-                )
-            }
-            try writeImageMetadata()
+            try publishFlatImage()
             let linkChanged = plan.contents.flat ? try publishLink() : false
+            let isNew = linkChanged || flatEntries.withLock { $0 != nil }
+            try writeImageMetadata(
+                ImageRecord.Unannounced(layers: layers.map(\.hex), flat: isNew && plan.contents.flat))
             try sync()
             return PublicationFacts(publishedLayers: layers, linkChanged: linkChanged, lost: lost.phrases)
         }
-        abandon()
-        return facts
     }
 
     func abandon() {
@@ -111,11 +107,8 @@ final class DirectoryPublication: Publication {
 
     private static func stagedLayer(_ index: Int) -> String { "layer-\(index)" }
 
-    private func open(_ path: String, staged: Bool) throws(SystemError) -> SharedDescriptor {
-        SharedDescriptor(
-            staged
-                ? try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY, at: staging.descriptor.raw)
-                : try OwnedDescriptor(opening: repository.path(path), O_RDONLY | O_DIRECTORY))
+    private func open(_ path: String) throws(SystemError) -> SharedDescriptor {
+        SharedDescriptor(try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY))
     }
 
     private func writeMetadata(of layer: PlannedLayer, _ result: UnpackedLayer, in directory: String) throws {
@@ -126,14 +119,16 @@ final class DirectoryPublication: Publication {
         let origin = OriginFile(origin: [plan.configurationDigest.description])
         let descriptor = staging.descriptor.raw
         try Files.makeDirectories("\(directory)/\(RepositoryLayout.layerMetadataName)", at: descriptor)
-        try Files.replace(
-            "\(directory)/\(RepositoryLayout.layerFactsName)", with: try RepositoryJSON.encode([entry]),
-            sync: false,
-            at: descriptor)
-        try Files.replace(
-            "\(directory)/\(RepositoryLayout.layerOriginName)", with: try RepositoryJSON.encode(origin),
-            sync: false,
-            at: descriptor)
+        var files = [
+            (RepositoryLayout.layerFactsName, try RepositoryJSON.encode([entry])),
+            (RepositoryLayout.layerOriginName, try RepositoryJSON.encode(origin)),
+        ]
+        if !result.context.isEmpty {
+            files.append((RepositoryLayout.layerContextName, result.context.encoded()))
+        }
+        for (name, bytes) in files {
+            try Files.replace("\(directory)/\(name)", with: bytes, sync: false, at: descriptor)
+        }
     }
 
     private var lost: LostAttributes {
@@ -147,16 +142,15 @@ final class DirectoryPublication: Publication {
         let needed = plan.layers.reduce(0) { $0 + ($1.isNew ? $1.descriptor.size : 0) }
         var information = statvfs()
         guard statvfs(root, &information) == 0 else { throw SystemError("look at", root) }
-        let free = Int64(clamping: UInt64(information.f_bavail) * UInt64(information.f_frsize))
-        guard needed <= free else {
+        let (free, isBeyond) = UInt64(information.f_bavail).multipliedReportingOverflow(
+            by: UInt64(information.f_frsize))
+        guard isBeyond || UInt64(max(0, needed)) <= free else {
             throw RepositoryError(
                 .refused, "\(root) has \(free) bytes left, but the new layers alone have \(needed)")
         }
     }
 
     // MARK: - The commit's steps
-
-    private var repositoryLock: String { repository.path("\(Staging.directory)/repository.lock") }
 
     private func sync() throws(SystemError) {
         guard syncfs(staging.descriptor.raw) == 0 else { throw SystemError("sync", repository.root) }
@@ -188,7 +182,7 @@ final class DirectoryPublication: Publication {
         var published: [Digest] = []
         for (index, layer) in plan.layers.enumerated() {
             let digest = layer.descriptor.digest
-            if layer.isNew, plan.replaces || !repository.hasLayer(digest) {
+            if layer.isNew, plan.replacesLayers || !repository.hasLayer(digest) {
                 try place("\(staging.path)/\(Self.stagedLayer(index))", RepositoryLayout.layer(digest))
                 published.append(digest)
             } else {
@@ -198,13 +192,28 @@ final class DirectoryPublication: Publication {
         return published
     }
 
-    /// Renames something staged to its place; what is there goes into staging, and away with it.
+    /// Puts the flat image into its place, unless another publication did so meanwhile.
+    private func publishFlatImage() throws(SystemError) {
+        guard flatEntries.withLock({ $0 != nil }) else { return }
+        if repository.hasFlatImage(plan.configurationDigest), !plan.replacesFlat { return }
+        try place("\(staging.path)/\(Self.stagedFlat)", RepositoryLayout.flatImage(plan.configurationDigest))
+    }
+
+    /// Renames something staged to its place. What is there changes places with it in one step, and goes with the
+    /// staging directory.
     private func place(_ staged: String, _ relative: String) throws(SystemError) {
         let target = repository.path(relative)
         try Files.makeDirectories(Files.parentPath(of: target))
         if Files.exists(target) {
+            if ducc_exchange(staged, target) == 0 { return }
+            guard errno == EINVAL || errno == ENOSYS else { throw SystemError("replace", target) }
+            // A file system that can't exchange (NFS): for an instant the name is missing.
             let old = "\(staging.path)/replaced-\(RandomIdentifier.hex(8))"
             guard rename(target, old) == 0 else { throw SystemError("replace", target) }
+            if rename(staged, target) == 0 { return }
+            let failure = SystemError("rename \(staged) to", target)
+            rename(old, target)
+            throw failure
         }
         guard rename(staged, target) == 0 else { throw SystemError("rename \(staged) to", target) }
     }
@@ -222,7 +231,7 @@ final class DirectoryPublication: Publication {
         try Files.replace(path, with: try RepositoryJSON.encode(origin), sync: false)
     }
 
-    private func writeImageMetadata() throws {
+    private func writeImageMetadata(_ unannounced: ImageRecord.Unannounced) throws {
         let directory = repository.path(RepositoryLayout.imageMetadata(plan.reference.publicPath))
         try Files.makeDirectories(directory)
         let record = ImageRecord(
@@ -235,7 +244,8 @@ final class DirectoryPublication: Publication {
                 ImageRecord.Layer(
                     digest: layer.descriptor.digest.description, compressedSize: layer.descriptor.size,
                     size: unpacked.withLock { $0[index]?.size } ?? knownSize(layer.descriptor.digest))
-            }, files: flatEntries.withLock { $0 }, lost: lost.phrases)
+            }, files: flatEntries.withLock { $0 }, lost: lost.phrases, contents: plan.contents,
+            unannounced: plan.isAnnounced ? unannounced : nil)
         // Either without the other counts for nothing: a record is believed only beside the manifest that it names.
         try Files.replace(
             "\(directory)/\(RepositoryLayout.recordName)", with: try RepositoryJSON.encode(record),

@@ -24,7 +24,10 @@ package struct DirectoryRepository: ImageRepository {
         while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
         path = Self.absolute(path)
         root = path
-        if Files.isDirectory(path) { return }
+        if Files.isDirectory(path) {
+            if create { Staging.clean(repository: path) }
+            return
+        }
         guard !Files.exists(path) else {
             throw RepositoryError(.noSuchRepository, "the repository \(path) is no directory")
         }
@@ -58,10 +61,12 @@ package struct DirectoryRepository: ImageRepository {
 
     package func record(_ publicPath: String) throws -> ImageRecord? {
         let directory = path(RepositoryLayout.imageMetadata(publicPath))
-        guard let manifest = try read("\(directory)/\(RepositoryLayout.manifestName)") else { return nil }
+        guard let manifest = try read("\(directory)/\(RepositoryLayout.manifestName)", orNone: []) else {
+            return nil
+        }
         let digest = "sha256:\(SHA256.hex(of: manifest))"
         // Another tool may have published over ours, or a crash come between the two files: the manifest counts.
-        if let bytes = try read("\(directory)/\(RepositoryLayout.recordName)"),
+        if let bytes = try read("\(directory)/\(RepositoryLayout.recordName)", orNone: [EFBIG]),
             let record = RepositoryJSON.decode(ImageRecord.self, from: bytes),
             record.publicPath == publicPath, record.manifestDigest == digest
         {
@@ -99,6 +104,16 @@ package struct DirectoryRepository: ImageRepository {
         return record.layers.allSatisfy { layer in (try? Digest(layer.digest)).map(hasLayer) ?? false }
     }
 
+    package func noteAnnounced(_ publicPath: String) throws {
+        guard var record = try record(publicPath), record.unannounced != nil else { return }
+        record.unannounced = nil
+        let directory = path(RepositoryLayout.imageMetadata(publicPath))
+        // Not forced to disk: after a crash the events come once more.
+        try Files.replace(
+            "\(directory)/\(RepositoryLayout.recordName)", with: try RepositoryJSON.encode(record),
+            sync: false)
+    }
+
     package func begin(_ plan: PublicationPlan) throws -> any Publication {
         try DirectoryPublication(self, plan)
     }
@@ -109,7 +124,8 @@ package struct DirectoryRepository: ImageRepository {
     private func collect(_ directory: String, _ publicPath: String, _ found: inout [ImageRecord]) throws {
         for name in try DirectoryEntry.names(in: path(directory)) {
             let child = "\(directory)/\(name)"
-            if name == RepositoryLayout.manifestName {
+            // A part of a repository's name may be spelled like the file.
+            if name == RepositoryLayout.manifestName, !Files.isDirectory(path(child)) {
                 if let record = try record(publicPath) { found.append(record) }
             } else if Files.linkTarget(path(child)) == nil, Files.isDirectory(path(child)) {
                 try collect(child, publicPath.isEmpty ? name : "\(publicPath)/\(name)", &found)
@@ -117,12 +133,12 @@ package struct DirectoryRepository: ImageRepository {
         }
     }
 
-    /// A file's bytes, or nil where there is none.
-    private func read(_ path: String) throws(SystemError) -> [UInt8]? {
+    /// A file's bytes, or nil where there is none, or where reading fails for one of the reasons.
+    private func read(_ path: String, orNone reasons: [CInt]) throws(SystemError) -> [UInt8]? {
         do throws(SystemError) {
             return try Files.read(path, limit: 16 << 20)
         } catch {
-            guard error.code == ENOENT || error.code == ENOTDIR else { throw error }
+            guard ([ENOENT, ENOTDIR, EISDIR] + reasons).contains(error.code) else { throw error }
             return nil
         }
     }
@@ -145,6 +161,7 @@ package struct DirectoryRepository: ImageRepository {
             ).description,
             layers: manifest.layers.map {
                 ImageRecord.Layer(digest: $0.digest.description, compressedSize: $0.size, size: nil)
-            }, files: nil, lost: [])
+            }, files: nil, lost: [],
+            contents: PublishedContents(layers: true, flat: Files.linkTarget(path(publicPath)) != nil))
     }
 }

@@ -14,8 +14,8 @@ enum FlatDirectory {
     /// - Throws: `SystemError`, `Interrupted`.
     static func build(_ tree: FlatTree, at root: CInt) throws -> Int {
         var entries = -1
-        try tree.walk { step, path, base, layer in
-            let source = tree.layers[layer].root.raw
+        try tree.walk { step, path, origin in
+            let source = tree.layers[origin.layer].root.raw
             switch step {
             case .enter:
                 try Interruption.check()
@@ -24,10 +24,11 @@ enum FlatDirectory {
                 if entries > 0, mkdirat(root, path, 0o700) != 0 { throw error("create directory", path) }
             case .entry:
                 entries += 1
-                try FileLink.link(path, at: source, to: path, at: root)
+                try FileLink.link(origin.path, at: source, to: path, at: root)
             case .leave:
                 // Last, because every entry made in it changes its time.
-                let from = try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: source)
+                let from = try OwnedDescriptor(
+                    opening: origin.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: source)
                 let to = try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: root)
                 try AttributeCopy.copy(from: from.raw, to: to.raw)
             }

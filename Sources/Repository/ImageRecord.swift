@@ -45,9 +45,22 @@ package struct ImageRecord: Codable, Sendable, Equatable {
     package var files: Int?
     /// What of the image the file system could not keep.
     package var lost: [String]
+    /// What was published of it.
+    package var contents: PublishedContents
+    /// What became visible without the event that tells of it: a process killed in between leaves this, and the next
+    /// one tells it.
+    package var unannounced: Unannounced?
+
+    /// Things that are visible and not yet told of.
+    package struct Unannounced: Codable, Sendable, Equatable {
+        /// Layers' digests, hex, the lowest first.
+        package var layers: [String]
+        /// Whether the flat image is new under its public path.
+        package var flat: Bool
+    }
 
     enum CodingKeys: String, CodingKey {
-        case image, platform, published, layers, files, lost
+        case image, platform, published, layers, files, lost, contents, unannounced
         case imageRequest = "image_request"
         case publicPath = "public_path"
         case referenceDigest = "reference_digest"

@@ -42,6 +42,11 @@ package protocol ImageRepository: Sendable {
     /// Whether everything that is wanted of an image is there and visible.
     func isComplete(_ record: ImageRecord, _ contents: PublishedContents) -> Bool
 
+    /// Notes that everything that became visible of an image was told of.
+    ///
+    /// - Throws: `SystemError`, `EncodingError`.
+    func noteAnnounced(_ publicPath: String) throws
+
     /// Begins to publish an image. Nothing becomes visible before the publication is committed.
     ///
     /// - Throws: `RepositoryError`, `SystemError`.
@@ -49,7 +54,7 @@ package protocol ImageRepository: Sendable {
 }
 
 /// What of an image shall be in the repository.
-package struct PublishedContents: Sendable, Equatable {
+package struct PublishedContents: Codable, Sendable, Equatable {
     /// The unpacked layers.
     package var layers: Bool
     /// The flat image with its public link.
@@ -94,13 +99,18 @@ package struct PublicationPlan: Sendable {
     /// The layers, the lowest first; one that the image lists twice is here twice and new once.
     package let layers: [PlannedLayer]
     package let contents: PublishedContents
-    /// Whether what the repository has already is made anew.
-    package let replaces: Bool
+    /// Whether layers that the repository has are made anew.
+    package let replacesLayers: Bool
+    /// Whether a flat image that the repository has is made anew.
+    package let replacesFlat: Bool
+    /// Whether somebody will tell of what becomes visible, and `noteAnnounced` afterwards.
+    package let isAnnounced: Bool
 
     package init(
         reference: ImageReference, referenceDigest: Digest, manifestBytes: [UInt8], manifestDigest: Digest,
         configurationDigest: Digest, platform: ImagePlatform?, requestedPlatform: ImagePlatform,
-        layers: [PlannedLayer], contents: PublishedContents, replaces: Bool
+        layers: [PlannedLayer], contents: PublishedContents, replacesLayers: Bool,
+        replacesFlat: Bool, isAnnounced: Bool
     ) {
         self.reference = reference
         self.referenceDigest = referenceDigest
@@ -111,12 +121,15 @@ package struct PublicationPlan: Sendable {
         self.requestedPlatform = requestedPlatform
         self.layers = layers
         self.contents = contents
-        self.replaces = replaces
+        self.replacesLayers = replacesLayers
+        self.replacesFlat = replacesFlat
+        self.isAnnounced = isAnnounced
     }
 }
 
 /// An image on its way into a repository: `addLayer` for each new layer, from any number of threads, then `addFlat`
-/// where a flat image is wanted, then `commit`; or `abandon` at any point. After an error only `abandon` may follow.
+/// where a flat image is wanted, then `commit`, and `abandon` at last; or `abandon` at any point. After an error only
+/// `abandon` may follow.
 package protocol Publication: AnyObject, Sendable {
     /// Takes a new layer.
     ///
@@ -140,11 +153,11 @@ package protocol Publication: AnyObject, Sendable {
     /// Makes the image visible, all of it in one step, and durable.
     ///
     /// - Parameter waiting: called once where another writer has to be waited for, with what to tell the user.
-    /// - Throws: `RepositoryError`, `SystemError`, `Interrupted`. Nothing of the image is visible then, or it is what it
-    ///   was before.
+    /// - Throws: `RepositoryError`, `SystemError`, `Interrupted`. The image is then what it was before; layers of the new
+    ///   one may be there, whole, and are reused.
     func commit(waiting: (String) -> Void) throws -> PublicationFacts
 
-    /// Throws away what was not committed.
+    /// Throws away what was not committed, or what a commit left over.
     func abandon()
 }
 

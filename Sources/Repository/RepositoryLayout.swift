@@ -25,6 +25,8 @@ package enum RepositoryLayout {
     package static let layerMetadataName = ".metadata"
     package static let layerFactsName = ".metadata/layers.json"
     package static let layerOriginName = ".metadata/origin.json"
+    /// What a layer leaves open (`LayerContext`); absent where that is nothing.
+    package static let layerContextName = ".metadata/context"
 
     /// A flat image's root, by its configuration's digest: `.flat/<2>/<hex>`.
     package static func flatImage(_ configuration: Digest) -> String {

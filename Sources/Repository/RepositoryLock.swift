@@ -33,13 +33,7 @@ package enum RepositoryLock {
             defer { for descriptor in held.reversed() { FileLock.unlockRecord(descriptor) } }
             for path in paths {
                 do {
-                    let descriptor = try open(path)
-                    try FileLock.waitForRecordLock(descriptor, path: path) { holder in
-                        waiting(
-                            "waiting for \(path), which "
-                                + (holder > 0 ? "process \(holder) holds" : "another host holds"))
-                    }
-                    held.append(descriptor)
+                    held.append(try lock(path, waiting))
                 } catch let error as SystemError {
                     throw RepositoryError(
                         .locked,
@@ -48,6 +42,25 @@ package enum RepositoryLock {
                 }
             }
             return try body()
+        }
+    }
+
+    /// Waits for the lock of a path. Whoever had it may have put another file there: then that one's lock counts.
+    private static func lock(_ path: String, _ waiting: (String) -> Void) throws -> CInt {
+        while true {
+            let descriptor = try open(path)
+            try FileLock.waitForRecordLock(descriptor, path: path) { holder in
+                waiting(
+                    "waiting for \(path), which "
+                        + (holder > 0 ? "process \(holder) holds" : "another host holds"))
+            }
+            var opened = stat()
+            var present = stat()
+            guard fstat(descriptor, &opened) == 0 else { throw SystemError("look at", path) }
+            if stat(path, &present) == 0, present.st_ino == opened.st_ino, present.st_dev == opened.st_dev {
+                return descriptor
+            }
+            descriptors.withLock { $0[path] = nil }
         }
     }
 

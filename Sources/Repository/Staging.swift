@@ -1,8 +1,9 @@
 // Where an image is put together before it becomes visible: a directory of its own in the repository, on the same file
 // system, so that everything in it can be renamed into place and hard links reach it.
 //
-// Each staging directory has a lock file that its process holds. Whoever begins to stage removes those whose lock is
-// free: their process is gone. So a killed conversion leaves nothing for longer than until the next one.
+// Each staging directory has a lock file (`UUID.lock`) that its process holds, as a lock of that one descriptor: it goes
+// with the process. Whoever opens the repository to write removes those whose lock is free: their process is gone. So a
+// killed conversion leaves nothing for longer than until the next one.
 
 import CLinux
 import Glibc
@@ -12,6 +13,8 @@ import Platform
 final class Staging: Sendable {
     /// The staging directories' parent, relative to the repository.
     static let directory = ".ducc-staging"
+    /// The repository's own lock, for writers on other hosts. Its name is none of a staging directory's lock.
+    static let repositoryLock = "\(directory)/repository-lock"
 
     /// The directory's path.
     let path: String
@@ -20,13 +23,12 @@ final class Staging: Sendable {
     private let lockPath: String
     private let lock: SharedDescriptor
 
-    /// Makes a staging directory, and removes those that dead processes left.
+    /// Makes a staging directory.
     ///
     /// - Throws: `SystemError`.
     init(repository: String) throws(SystemError) {
         let parent = "\(repository)/\(Self.directory)"
         try Files.makeDirectories(parent, mode: 0o700)
-        Self.clean(parent)
         let (name, lock) = try Self.makeLock(in: parent)
         self.lock = lock
         lockPath = "\(parent)/\(name).lock"
@@ -47,7 +49,8 @@ final class Staging: Sendable {
 
     /// Removes the staging directories of processes that are gone. A failure is none of the caller's: the next one
     /// tries again.
-    private static func clean(_ parent: String) {
+    static func clean(repository: String) {
+        let parent = "\(repository)/\(directory)"
         for name in (try? DirectoryEntry.names(in: parent)) ?? [] where name.hasSuffix(".lock") {
             let lockPath = "\(parent)/\(name)"
             guard let file = try? OwnedDescriptor(opening: lockPath, O_RDWR | O_NOFOLLOW),

@@ -9,7 +9,7 @@ import Terminal
 struct ListCommand: DUCCCommand {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "Lists the images in a repository.",
-        discussion: "Only images whose flat image or layers are there, whole, are listed.")
+        discussion: "Only images that are there, whole, are listed.")
 
     @Argument(help: ArgumentHelp("The repository, a directory.", valueName: "repository"))
     var repository: String
@@ -33,7 +33,7 @@ struct ListCommand: DUCCCommand {
     func execute(_ context: CommandContext) throws -> CInt {
         let opened = try Repositories.open(repository, create: false)
         let records = try opened.records().filter { record in
-            guard Self.isWhole(record, in: opened) else { return false }
+            guard opened.isComplete(record, record.contents) else { return false }
             guard let since else { return true }
             return Timestamp(rfc3339: record.published).map { $0 >= since } ?? false
         }
@@ -73,12 +73,6 @@ struct ListCommand: DUCCCommand {
         let details = details(record)
         return "\(record.publicPath)\n  \(details[0])  \(details[1])\n  \(details[2])  \(details[3])  "
             + ConsoleObserver.layers(record.layers.count, 0)
-    }
-
-    /// Whether something of the image can be used: its flat image, or its layers.
-    private static func isWhole(_ record: ImageRecord, in repository: any ImageRepository) -> Bool {
-        repository.isComplete(record, PublishedContents(layers: false, flat: true))
-            || repository.isComplete(record, PublishedContents(layers: true, flat: false))
     }
 
     private static func line(_ record: ImageRecord) throws -> String {

@@ -65,6 +65,6 @@ final class Converting: Sendable {
 
     /// What is left in staging, but for the lock.
     func staged() throws -> [String] {
-        try DirectoryEntry.names(in: path(".ducc-staging")).filter { $0 != "repository.lock" }
+        try DirectoryEntry.names(in: path(".ducc-staging")).filter { $0 != "repository-lock" }
     }
 }

@@ -55,6 +55,34 @@ struct HostileArchive: Sendable, CustomTestStringConvertible {
         HostileArchive("a path 10,000 deep", "has a path of") { tar in
             tar.file(String(repeating: "d/", count: 10_000) + "f", "x")
         },
+        HostileArchive("a whiteout used as a directory", "uses a whiteout as a directory") {
+            $0.file(".wh.etc/x", "y")
+        },
+        HostileArchive("a whiteout that is a directory", "uses a whiteout as a directory") {
+            $0.directory("d/.wh..wh..opq")
+        },
+        HostileArchive("a whiteout's name through a link", "links make impossible") { tar in
+            tar.symbolicLink("link", to: ".wh.etc")
+            tar.file("link/x", "y")
+        },
+        HostileArchive("an owner that no system can have", "an owner that no system can have") { tar in
+            tar.add("f", pax: [("uid", Array("4294967295".utf8))])
+        },
+        HostileArchive("a sparse file longer than it says", "data outside of its file") { tar in
+            tar.add(
+                "f", content: [1],
+                pax: [
+                    ("GNU.sparse.size", Array("10".utf8)), ("GNU.sparse.map", Array("900000000000,1".utf8)),
+                ])
+        },
+        HostileArchive("a damaged pax header", "") { tar in
+            tar.add("short", content: [1])
+            var damaged = TarBuilder()
+            damaged.add("f", content: [2], pax: [("path", Array("long".utf8))])
+            var bytes = damaged.bytes
+            bytes[512] = 0x78
+            tar.append(bytes)
+        },
         HostileArchive("an archive cut inside a file", "runcated") { tar in
             tar.add("f", content: [1, 2, 3], size: 100_000)
         },
@@ -123,6 +151,22 @@ struct HostileLayerTests {
                 TarBuilder.archive { tar in for index in 0..<11 { tar.file("\(index)", "") } }, limits: limits
             )
         }
+        // Directories that only names imply count too: 30 entries need 15,000 of them.
+        limits.entries = 1000
+        #expect(throws: LayerError.self) {
+            try LayerFixture().unpack(
+                TarBuilder.archive { tar in
+                    for index in 0..<30 {
+                        tar.file("\(index)/" + String(repeating: "d/", count: 500) + "f", "")
+                    }
+                }, limits: limits)
+        }
+        limits = LayerLimits()
+        limits.pathBytes = 1000
+        #expect(throws: LayerError.self) {
+            try LayerFixture().unpack(
+                TarBuilder.archive { $0.file(String(repeating: "d/", count: 100) + "f", "") }, limits: limits)
+        }
         limits = LayerLimits()
         limits.bytes = 100_000
         #expect(throws: LayerError.self) {
@@ -145,7 +189,20 @@ struct HostileLayerTests {
                 ])
         }
         #expect(!WhiteoutTests.isOpaque(fixture.path(0, "d")))
-        #expect(result.lost.phrases.count == 3)
+        #expect(
+            result.lost.phrases == ["overlayfs' and unpackers' own attributes, which images may not set (3)"])
+    }
+
+    @Test(
+        "whatever attributes an archive names, what is told of their loss is short",
+        .enabled(if: geteuid() == 0))
+    func manyAttributes() throws {
+        let fixture = try LayerFixture()
+        let result = try fixture.unpack { tar in
+            let attributes = (0..<5000).map { ("SCHILY.xattr.bogus\($0).x", [UInt8(1)]) }
+            tar.add("f", pax: attributes)
+        }
+        #expect(result.lost.phrases == ["extended attributes of unknown kinds, * (5000)"])
     }
 
     @Test("a blob that is shorter, longer or other than its digest says is refused")

@@ -47,17 +47,23 @@ final class LayerFixture {
         try unpack(TarBuilder.archive(fill))
     }
 
-    /// The merged tree's entries as "path" or "path/" for directories, each with the layer it comes from, sorted.
+    /// Reads the layers again as an image that has them finds them.
+    func tree() throws -> FlatTree {
+        FlatTree(
+            try layers.map { try LayerTree(reading: $0.root, context: $0.result?.context ?? LayerContext()) })
+    }
+
+    /// The merged tree's entries as "path" or "path/" for directories, each with the layer it comes from, and where it
+    /// is another, the path in the layer; sorted.
     func merged() throws -> [String] {
-        var stack = LayerStack()
-        for (result, root) in layers {
-            if let result { try stack.add(result, at: root) } else { try stack.add(existing: root) }
-        }
+        let tree = try tree()
+        try tree.checkLinks()
         var found: [String] = []
-        try stack.flat.walk { step, path, _, layer in
+        try tree.walk { step, path, origin in
+            let other = strcmp(path, origin.path) == 0 ? "" : " \(String(cString: origin.path))"
             switch step {
-            case .enter: found.append("\(String(cString: path))/ \(layer)")
-            case .entry: found.append("\(String(cString: path)) \(layer)")
+            case .enter: found.append("\(String(cString: path))/ \(origin.layer)\(other)")
+            case .entry: found.append("\(String(cString: path)) \(origin.layer)\(other)")
             case .leave: break
             }
         }

@@ -54,14 +54,27 @@ struct UnpackingTests {
             tar.add(
                 "raw", content: [0x36],
                 pax: [("hdrcharset", Array("BINARY".utf8)), ("path", [0xff, 0xfe, 0x41])])
+            tar.add("undeclared", content: [0x37], pax: [("path", [0xff, 0xfe, 0x42])])
         }
         #expect(try text(of: fixture.path(0, "a/b")) == "1")
         #expect(try text(of: fixture.path(0, "absolute")) == "2")
         #expect(try text(of: fixture.path(0, long)) == "3")
         #expect(try text(of: fixture.path(0, "a/c")) == "4")
         #expect(try text(of: fixture.path(0, "über/日本")) == "5")
+        let links = try LayerFixture()
+        try links.unpack { tar in
+            tar.add("target", pax: [("hdrcharset", Array("BINARY".utf8)), ("path", [0xfe])])
+            tar.add(
+                "link", type: "2", link: "x",
+                pax: [("hdrcharset", Array("BINARY".utf8)), ("linkpath", [0xff, 0xfe])])
+            tar.add(
+                "hard", type: "1", link: "x",
+                pax: [("hdrcharset", Array("BINARY".utf8)), ("linkpath", [0xfe])])
+        }
+        #expect(information(links.path(0, "link")).map { $0.st_size } == 2)
+        #expect(information(links.path(0, "hard")).map { $0.st_nlink } == 2)
         let listing = try runSuccessfully("ls", ["-1b", fixture.path(0)])
-        #expect(listing.contains("\\377\\376A"))
+        #expect(listing.contains("\\377\\376A") && listing.contains("\\377\\376B"))
     }
 
     @Test("a sparse file keeps its holes, at its end too")
@@ -105,6 +118,66 @@ struct UnpackingTests {
         #expect(try text(of: fixture.path(0, "link-to-file")) == "no link")
         #expect(try text(of: fixture.path(0, "again/kept")) == "kept")
         #expect(information(fixture.path(0, "again")).map { $0.st_mode & 0o7777 } == 0o711)
+    }
+
+    @Test(
+        "set-gid directories and default ACLs change nothing of what is in them", .enabled(if: geteuid() == 0)
+    )
+    func inheritance() throws {
+        let fixture = try LayerFixture()
+        // A default ACL of u::rwx,g::r-x,o::---, as the kernel encodes it (version 2; tag, permissions, no identifier).
+        let acl: [UInt8] =
+            [2, 0, 0, 0] + [1, 0, 7, 0, 255, 255, 255, 255] + [4, 0, 5, 0, 255, 255, 255, 255]
+            + [32, 0, 0, 0, 255, 255, 255, 255]
+        try fixture.unpack { tar in
+            tar.add("s/", type: "5", mode: 0o2775, gid: 50)
+            tar.file("s/file", "x")
+            tar.directory("s/directory")
+            tar.symbolicLink("s/link", to: "file")
+            tar.add("acl/", type: "5", mode: 0o755, pax: [("SCHILY.xattr.system.posix_acl_default", acl)])
+            tar.file("acl/file", "x", mode: 0o644)
+        }
+        for name in ["file", "directory", "link"] {
+            #expect(information(fixture.path(0, "s/\(name)"))?.st_gid == 0)
+        }
+        #expect(information(fixture.path(0, "s/directory")).map { $0.st_mode & 0o7777 } == 0o755)
+        #expect(information(fixture.path(0, "s")).map { $0.st_mode & 0o7777 } == 0o2775)
+        #expect(information(fixture.path(0, "acl/file")).map { $0.st_mode & 0o777 } == 0o644)
+        #expect(getxattr(fixture.path(0, "acl"), "system.posix_acl_default", nil, 0) == acl.count)
+    }
+
+    @Test("a directory that a link replaced keeps its time to itself")
+    func replacedDirectory() throws {
+        let fixture = try LayerFixture()
+        try fixture.unpack { tar in
+            tar.directory("a/b", mtime: 5)
+            tar.directory("z/b", mtime: 7)
+            tar.directory("a")
+            tar.symbolicLink("a", to: "z")
+        }
+        #expect(information(fixture.path(0, "z/b"))?.st_mtim.tv_sec == 7)
+    }
+
+    @Test("renames elsewhere on the machine don't fail a link that goes up")
+    func renamesElsewhere() throws {
+        let fixture = try LayerFixture()
+        let renaming = try RunningCommand(
+            "sh",
+            [
+                "-c", "cd '\(fixture.directory.path)' && : > r0 && while :; do mv r0 r1; mv r1 r0; done",
+            ])
+        try waitUntil("the other program renames") { Files.exists(fixture.directory.path("r1")) }
+        for layer in 0..<20 {
+            try fixture.unpack { tar in
+                tar.directory("a/x")
+                tar.symbolicLink("a/l", to: "../a/x")
+                for index in 0..<200 {
+                    tar.file("a/l/\(index)", "\(layer)")
+                    tar.file("b\(index)", "x")
+                }
+            }
+        }
+        withExtendedLifetime(renaming) {}
     }
 
     @Test("a link in a parent path leads where it leads inside the layer")

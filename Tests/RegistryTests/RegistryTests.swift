@@ -28,9 +28,9 @@ struct RegistryTests {
         let (document, manifest, digest) = try source.resolve(.default)
         #expect(document.digest.hex == written.manifest && digest == document.digest)
         #expect(manifest.layers.map(\.digest.hex) == written.layers)
-        #expect(try source.configuration(manifest).configuration.platform == .default)
+        #expect(try source.configuration(manifest).platform == .default)
         for (descriptor, layer) in zip(manifest.layers, Self.image.layers) {
-            let blob = try source.blob(descriptor).collect(limit: 1 << 20, path: "blob")
+            let blob = try source.blob(descriptor).collect(limit: 1 << 20)
             let expected = try layer.compression.apply(layer.archive)
             #expect(blob == expected)
         }
@@ -111,7 +111,7 @@ struct RegistryTests {
         let digest = try #require(Digest(sha256Hex: String(repeating: "a", count: 64)))
         let blob = try Self.source("http://\(server.host)/image:1")
             .blob(Descriptor(mediaType: "", digest: digest, size: 1000))
-        #expect(throws: (any Error).self) { try blob.collect(limit: 1 << 20, path: "blob") }
+        #expect(throws: (any Error).self) { try blob.collect(limit: 1 << 20) }
     }
 
     @Test("a manifest without end is cut off at the limit", .timeLimit(.minutes(1)))
@@ -132,7 +132,7 @@ struct RegistryTests {
             (429, "", "try later"), (500, "", "answered 500"),
             (
                 404, #"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest\u001b[31m unknown"}]}"#,
-                "(manifest[31m unknown)"
+                "('manifest\\u{1b}[31m unknown')"
             ),
         ])
     func refusals(status: Int, body: String, text: String) throws {
@@ -173,7 +173,7 @@ struct RegistryTests {
         let digest = try #require(Digest(sha256Hex: SHA256.hex(of: bytes)))
         let blob = try Self.source("http://\(server.host)/image:1")
             .blob(Descriptor(mediaType: "", digest: digest, size: Int64(bytes.count)))
-        #expect(try blob.collect(limit: 100, path: "blob") == bytes)
+        #expect(try blob.collect(limit: 100) == bytes)
         #expect(other.requests.map(\.target) == ["/elsewhere"])
         #expect(other.requests.allSatisfy { $0.headers["authorization"] == nil })
     }
@@ -236,7 +236,7 @@ struct OCILayoutTests {
         let source = try RegistryTests.source("oci:\(layout)")
         let (_, manifest, reference) = try source.resolve(try ImagePlatform(parsing: "linux/arm64"))
         #expect(reference.hex == digest)
-        #expect(try source.configuration(manifest).configuration.architecture == "arm64")
+        #expect(try source.configuration(manifest).architecture == "arm64")
         let error = #expect(throws: PlatformError.self) {
             try source.resolve(try ImagePlatform(parsing: "linux/s390x"))
         }

@@ -1,0 +1,59 @@
+// What a layer leaves open, and only the layers beneath it can answer. It is kept beside the layer and answered for each
+// image anew, so that a layer's tree is a function of its own bytes alone: an image can never put its content into
+// another's through a layer that both have.
+
+/// What of a layer depends on the layers beneath it.
+package struct LayerContext: Sendable, Equatable {
+    /// A hard link to a file that the layer itself doesn't have.
+    struct LowerLink: Sendable, Equatable {
+        /// The link's path; its directory is there.
+        let name: EntryName
+        /// The path that it links to.
+        let target: EntryName
+    }
+
+    /// Directories that no entry named, only names beneath them: in an image they look as the lower layers have them.
+    var impliedDirectories: Set<[UInt8]> = []
+    /// Hard links that lower layers complete.
+    var links: [LowerLink] = []
+
+    package init() {}
+
+    /// Whether nothing is left open.
+    package var isEmpty: Bool { impliedDirectories.isEmpty && links.isEmpty }
+
+    /// Whether the layer has hard links that only the merged tree can have.
+    package var hasLinks: Bool { !links.isEmpty }
+
+    /// As bytes: fields that each end with a NUL, since names may hold anything else. `directory`, path; or `link`, name,
+    /// target.
+    package func encoded() -> [UInt8] {
+        var fields: [[UInt8]] = []
+        for path in impliedDirectories.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+            fields += [Array("directory".utf8), path]
+        }
+        for link in links { fields += [Array("link".utf8), link.name.bytes, link.target.bytes] }
+        return fields.flatMap { $0 + [0] }
+    }
+
+    /// Reads what `encoded` wrote.
+    ///
+    /// - Throws: `LayerError` where the bytes are something else.
+    package init(decoding bytes: [UInt8]) throws(LayerError) {
+        var fields = bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast()
+        while let kind = fields.popFirst() {
+            switch String(decoding: kind, as: UTF8.self) {
+            case "directory":
+                guard let path = fields.popFirst() else { throw Self.damaged }
+                impliedDirectories.insert(Array(path))
+            case "link":
+                guard let name = fields.popFirst(), let target = fields.popFirst() else { throw Self.damaged }
+                links.append(LowerLink(name: try EntryName(name), target: try EntryName(target)))
+            default: throw Self.damaged
+            }
+        }
+    }
+
+    private static let damaged = LayerError(
+        "what was noted of the layer is damaged; convert it again with -f")
+}

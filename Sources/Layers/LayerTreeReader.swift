@@ -1,0 +1,120 @@
+// Reading a layer's directory into a `LayerTree`, with its marks in whatever form they are.
+
+import CLinux
+import Glibc
+import Platform
+
+/// Reads directories, breadth first, so that one directory's children are neighbours.
+struct LayerTreeReader {
+    private(set) var nodes = LayerTreeNodes()
+    private let implied: Set<[UInt8]>
+    /// Links that lower layers complete, by their directory's path.
+    private let links: [[UInt8]: [(base: [UInt8], target: EntryName)]]
+
+    /// One name in a directory, before it is a node.
+    private struct Child {
+        let name: [UInt8]
+        var kind: LayerTree.Kind
+        var target: EntryName?
+        /// Whether a mark of the same name was found too: a directory then hides the lower layers' content.
+        var isOpaque = false
+    }
+
+    init(_ context: LayerContext) {
+        implied = context.impliedDirectories
+        links = Dictionary(grouping: context.links) { link in
+            Array(link.name.components.dropLast().joined(separator: [UInt8(ascii: "/")]))
+        }.mapValues { $0.compactMap { link in link.name.components.last.map { ($0, link.target) } } }
+    }
+
+    mutating func read(_ root: CInt) throws {
+        var node: Int32 = 0
+        while node < nodes.kinds.count {
+            if nodes.kinds[Int(node)] == .directory {
+                try Interruption.check()
+                try readDirectory(node, root)
+            }
+            node += 1
+        }
+    }
+
+    private mutating func readDirectory(_ node: Int32, _ root: CInt) throws {
+        let path = nodes.path(of: node)
+        let name = path.isEmpty ? EntryName.path([]) : OverlayMarks.cString(path)
+        let directory = try OwnedDescriptor(opening: name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: root)
+        nodes.implied[Int(node)] = implied.contains(path)
+        for attribute in OverlayMarks.opaqueAttributes {
+            var value: UInt8 = 0
+            if fgetxattr(directory.raw, attribute, &value, 1) == 1, value == UInt8(ascii: "y") {
+                nodes.opaque[Int(node)] = true
+            }
+        }
+        var children: [[UInt8]: Child] = [:]
+        for entry in try DirectoryEntry.list(directory.raw, path: String(decodingCString: name)) {
+            let bytes = entry.name.dropLast().map { UInt8(bitPattern: $0) }
+            if bytes == Whiteout.opaqueName {
+                nodes.opaque[Int(node)] = true
+            } else if bytes.starts(with: Whiteout.auxiliaryPrefix) {
+                continue
+            } else if bytes.starts(with: Whiteout.prefix) {
+                Self.add(
+                    Child(name: Array(bytes.dropFirst(Whiteout.prefix.count)), kind: .whiteout), to: &children
+                )
+            } else {
+                Self.add(Child(name: bytes, kind: try Self.kind(of: entry, at: directory.raw)), to: &children)
+            }
+        }
+        for link in links[path] ?? [] {
+            Self.add(Child(name: link.base, kind: .lowerLink, target: link.target), to: &children)
+        }
+        try append(children, to: node)
+    }
+
+    /// A mark hides lower layers' only: whatever the layer itself has at the name stays, and a link that waits gives way
+    /// to an entry.
+    private static func add(_ child: Child, to children: inout [[UInt8]: Child]) {
+        guard var known = children[child.name] else {
+            children[child.name] = child
+            return
+        }
+        switch (known.kind, child.kind) {
+        case (.directory, .whiteout): known.isOpaque = true
+        case (.whiteout, _):
+            known = child
+            known.isOpaque = child.kind == .directory
+        default: break
+        }
+        children[child.name] = known
+    }
+
+    private mutating func append(_ children: [[UInt8]: Child], to node: Int32) throws(LayerError) {
+        let sorted = children.values.sorted { one, two in
+            one.name.withUnsafeBufferPointer { one in
+                two.name.withUnsafeBufferPointer { LayerTreeNodes.compare(one, $0) < 0 }
+            }
+        }
+        nodes.childStarts[Int(node)] = Int32(nodes.kinds.count)
+        for child in sorted {
+            let added = Int32(nodes.kinds.count)
+            try nodes.append(child.name, child.kind, parent: node)
+            nodes.opaque[Int(added)] = child.isOpaque
+            if let target = child.target, child.kind == .lowerLink { nodes.linkTargets[added] = target }
+        }
+        nodes.childCounts[Int(node)] = Int32(sorted.count)
+    }
+
+    private static func kind(of entry: DirectoryEntry, at directory: CInt) throws(SystemError)
+        -> LayerTree.Kind
+    {
+        switch Int(entry.type) {
+        case Int(DT_DIR): return .directory
+        case Int(DT_REG), Int(DT_LNK), Int(DT_FIFO), Int(DT_BLK), Int(DT_SOCK): return .other
+        default:
+            switch try Existing(entry.name, at: directory) {
+            case .directory: return .directory
+            case .whiteout: return .whiteout
+            case .nothing, .other: return .other
+            }
+        }
+    }
+}
