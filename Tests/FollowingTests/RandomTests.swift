@@ -119,7 +119,7 @@ struct RandomTests {
 
     @Test("random histories: every event once, each run's in order")
     func histories() throws {
-        for seed in 1...UInt64(TestScale.count(150, long: 2000)) {
+        for seed in 1...UInt64(TestScale.count(400, long: 2000)) {
             let history = try History(seed: seed)
             for _ in 0..<60 { try history.step() }
             try history.finish()

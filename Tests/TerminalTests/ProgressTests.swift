@@ -95,8 +95,13 @@ struct ProgressTests {
         let display = ProgressDisplay(mode: .auto, device: terminal.device)
         let begin = MonotonicClock.nanoseconds()
         display.begin("a", title: "x", totalBytes: 1_000_000_000)
-        while MonotonicClock.nanoseconds() - begin < 550_000_000 { display.advance("a", bytes: 1) }
-        let frames = terminal.written().split(separator: "\r\n").count
+        var written = ""
+        while MonotonicClock.nanoseconds() - begin < 550_000_000 {
+            for _ in 0..<20 { display.advance("a", bytes: 1) }
+            // A terminal that nobody reads would make the display wait, and so hide what it draws.
+            written += terminal.written()
+        }
+        let frames = written.split(separator: "\r\n").count
         display.finish()
         #expect(frames >= 1 && frames <= 6, "\(frames)")
     }
