@@ -103,7 +103,9 @@ struct HookTests {
     @Test("a hook that takes too long is ended with everything it started, SIGTERM ignored or not")
     func timeout() throws {
         let hook = try follow.script(
-            "hook", "exec > /dev/null 2>&1\ntrap '' TERM\necho $$ >> done\nsleep 300 &\necho $! >> done\nwait\nsleep 300\n")
+            "hook",
+            "exec > /dev/null 2>&1\ntrap '' TERM\necho $$ >> done\nsleep 300 &\necho $! >> done\nwait\nsleep 300\n"
+        )
         try follow.writer().emit(.publishLayer, [(.layer, "1")])
         let begin = MonotonicClock.nanoseconds()
         let result = try follow.run(["--no-follow", "--attempts", "1", "--timeout", "1s", "--exec", hook])
