@@ -6,7 +6,6 @@ import Notifications
 import Platform
 import Registry
 import Repository
-import Synchronization
 
 /// How images are converted.
 package struct ConversionOptions: Sendable {
@@ -147,7 +146,7 @@ package struct ImageConverter: Sendable {
 
         let publication = try repository.begin(plan)
         defer { publication.abandon() }
-        let transfer = Transfer()
+        let transfer = LayerTransfer()
         defer { result.bytesDownloaded = transfer.bytes }
         try Threads.forEach(fresh.count, width: options.concurrentDownloads) { position in
             try addLayer(fresh[position], plan, to: publication, from: source, events, transfer)
@@ -203,7 +202,7 @@ package struct ImageConverter: Sendable {
 
     private func addLayer(
         _ index: Int, _ plan: PublicationPlan, to publication: any Publication, from source: any ImageSource,
-        _ events: ConversionEvents, _ transfer: Transfer
+        _ events: ConversionEvents, _ transfer: LayerTransfer
     ) throws {
         let descriptor = plan.layers[index].descriptor
         let digest = descriptor.digest
@@ -251,57 +250,5 @@ package struct ImageConverter: Sendable {
         guard reference.tagHasWildcard else { return }
         throw ConversionError(
             "\(reference): wildcards in tags are not expanded by this version; name the tags")
-    }
-}
-
-/// A conversion that can't be.
-package struct ConversionError: Error, CustomStringConvertible, Sendable {
-    package let description: String
-    init(_ description: String) { self.description = description }
-}
-
-/// The transfer of an image's layers, by several threads: how much, and whether it goes on.
-private final class Transfer: Sendable {
-    private let count = Atomic<Int>(0)
-    private let isStopped = Atomic<Bool>(false)
-
-    /// - Throws: `ConversionError` where another layer has failed: this one is then of no use.
-    func add(_ bytes: Int) throws(ConversionError) {
-        count.wrappingAdd(bytes, ordering: .relaxed)
-        guard !isStopped.load(ordering: .relaxed) else {
-            throw ConversionError("another layer of the image failed")
-        }
-    }
-
-    func stop() { isStopped.store(true, ordering: .relaxed) }
-
-    var bytes: Int64 { Int64(count.load(ordering: .relaxed)) }
-}
-
-/// What the events tell of an image that is visible.
-private struct ImageFields {
-    let fields: [(Field, String)]
-
-    init(_ plan: PublicationPlan) {
-        self.init(
-            publicPath: plan.contents.flat ? plan.reference.publicPath : nil,
-            manifest: plan.manifestDigest.description,
-            configuration: plan.configurationDigest, platform: plan.platform?.description)
-    }
-
-    init(_ record: ImageRecord) throws {
-        self.init(
-            publicPath: record.contents.flat ? record.publicPath : nil, manifest: record.manifestDigest,
-            configuration: try Digest(record.configurationDigest), platform: record.platform)
-    }
-
-    private init(publicPath: String?, manifest: String, configuration: Digest, platform: String?) {
-        var fields: [(Field, String)] = []
-        if let publicPath {
-            fields += [(.publicPath, publicPath), (.privatePath, RepositoryLayout.flatImage(configuration))]
-        }
-        fields += [(.manifestDigest, manifest), (.configDigest, configuration.description)]
-        if let platform { fields.append((.platform, platform)) }
-        self.fields = fields
     }
 }

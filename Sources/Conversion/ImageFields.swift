@@ -1,0 +1,33 @@
+// Fields of the events that tell of an image that is visible, from a plan or from a record.
+
+import Images
+import Notifications
+import Repository
+
+/// What the events tell of an image that is visible.
+struct ImageFields {
+    let fields: [(Field, String)]
+
+    init(_ plan: PublicationPlan) {
+        self.init(
+            publicPath: plan.contents.flat ? plan.reference.publicPath : nil,
+            manifest: plan.manifestDigest.description,
+            configuration: plan.configurationDigest, platform: plan.platform?.description)
+    }
+
+    init(_ record: ImageRecord) throws {
+        self.init(
+            publicPath: record.contents.flat ? record.publicPath : nil, manifest: record.manifestDigest,
+            configuration: try Digest(record.configurationDigest), platform: record.platform)
+    }
+
+    private init(publicPath: String?, manifest: String, configuration: Digest, platform: String?) {
+        var fields: [(Field, String)] = []
+        if let publicPath {
+            fields += [(.publicPath, publicPath), (.privatePath, RepositoryLayout.flatImage(configuration))]
+        }
+        fields += [(.manifestDigest, manifest), (.configDigest, configuration.description)]
+        if let platform { fields.append((.platform, platform)) }
+        self.fields = fields
+    }
+}

@@ -1,0 +1,27 @@
+// The state that the threads which fetch an image's layers share.
+
+import Synchronization
+
+/// The transfer of an image's layers, by several threads: how much, and whether it goes on.
+final class LayerTransfer: Sendable {
+    private let count = Atomic<Int>(0)
+    private let isStopped = Atomic<Bool>(false)
+
+    /// - Throws: `ConversionError` where another layer has failed: this one is then of no use.
+    func add(_ bytes: Int) throws(ConversionError) {
+        count.wrappingAdd(bytes, ordering: .relaxed)
+        guard !isStopped.load(ordering: .relaxed) else {
+            throw ConversionError("another layer of the image failed")
+        }
+    }
+
+    func stop() { isStopped.store(true, ordering: .relaxed) }
+
+    var bytes: Int64 { Int64(count.load(ordering: .relaxed)) }
+}
+
+/// A conversion that can't be.
+package struct ConversionError: Error, CustomStringConvertible, Sendable {
+    package let description: String
+    init(_ description: String) { self.description = description }
+}
