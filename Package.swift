@@ -72,6 +72,7 @@ let package = Package(
             name: "Support", dependencies: ["Platform", "CLinux"], path: "Tests/Support",
             swiftSettings: settings),
         tests("Architecture"),
+        tests("Platform", ["Platform", "CLinux", "Support"]),
         tests("Archive", ["Archive", "Platform", "Support"]),
         tests("Layers", ["Layers", "Archive", "Images", "Platform", "CLinux", "Support"]),
         tests("Registry", ["Registry", "Images", "Platform", "Support"]),

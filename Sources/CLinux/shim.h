@@ -39,6 +39,7 @@ extern const char *strerrordesc_np(int code);
 extern int syncfs(int descriptor);
 extern ssize_t copy_file_range(int input, int64_t *inputOffset, int output, int64_t *outputOffset, size_t count,
                                unsigned int flags);
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 extern int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
 
 // A non-blocking, close-on-exec event counter.
