@@ -99,7 +99,7 @@ struct BadInputTests {
 
     @Test(
         "a layer that isn't what its digest or its diff id says publishes nothing",
-        arguments: ["digest", "diff id", "size"])
+        arguments: ["digest", "content", "diff id", "size"])
     func mismatch(kind: String) throws {
         let converting = try Converting()
         var image = ConvertTests.image()
@@ -109,8 +109,10 @@ struct BadInputTests {
         let written = try image.write(to: converting.layout, tag: "1")
         let blob = "layout/blobs/sha256/\(written.layers[1])"
         let bytes = try Files.read(converting.directory.path(blob))
-        if kind == "digest" {
-            try converting.directory.write(blob, [bytes[0], bytes[1]] + bytes.dropFirst(2).map { $0 ^ 1 })
+        // The time in the gzip header: nothing but the digest tells.
+        if kind == "digest" { try converting.directory.write(blob, bytes[..<4] + [1] + bytes[5...]) }
+        if kind == "content" {
+            try converting.directory.write(blob, bytes[..<2] + bytes[2...].map { $0 ^ 1 })
         }
         if kind == "size" { try converting.directory.write(blob, bytes + [0]) }
         let result = try converting.convert("oci:\(converting.layout):1")

@@ -58,6 +58,9 @@ struct ConvertTests {
                 "-type", "f", "!", "-perm", "0644", "-print",
             ])
         #expect(odd.isEmpty, "\(odd)")
+        var information = stat()
+        #expect(stat(converting.path("localhost/layout:1.0/etc/kept"), &information) == 0)
+        #expect(information.st_mode & 0o7777 == 0o644)
         #expect(try converting.staged().isEmpty)
     }
 

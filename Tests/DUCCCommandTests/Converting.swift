@@ -31,9 +31,12 @@ final class Converting: Sendable {
     }
 
     /// Starts the program.
-    func start(_ arguments: [String], notifying: Bool = true) throws -> RunningCommand {
+    func start(
+        _ arguments: [String], notifying: Bool = true, environment further: [String: String] = [:]
+    ) throws -> RunningCommand {
         try RunningCommand(
-            Programs.ducc, arguments + (notifying ? ["-n", log] : []), environment: environment)
+            Programs.ducc, arguments + (notifying ? ["-n", log] : []),
+            environment: environment.merging(further) { $1 })
     }
 
     /// Converts one image.

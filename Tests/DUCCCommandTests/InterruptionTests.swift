@@ -43,28 +43,33 @@ struct InterruptionTests {
         let expected = try TreeComparison.describe(whole.path("localhost/layout:1/"))
         #expect(expected.count > 3000)
         let eventCount = try whole.actions().count
+        let eventsBeforeCommit = try #require(try whole.actions().firstIndex(of: "start_flat_conversion")) + 1
 
         let converting = try Converting(.inMemory())
         try Self.image.write(to: converting.layout, tag: "1")
         var kills: [String: Int] = [:]
         var generator = SystemRandomNumberGenerator()
-        for _ in 0..<TestScale.count(30, long: 300) {
+        let slow = try SlowRenames.environment(in: converting.directory, milliseconds: 3)
+        for round in 0..<TestScale.count(40, long: 300) {
             try? Files.removeTree(converting.repository)
             try? Files.removeTree(converting.log)
+            // Somewhere between two of its events, so that short steps are hit as often as long ones; and every other
+            // time among the renames that make the image visible.
+            let isCommit = round % 2 == 1
             let running = try converting.start(
-                ["convert-single-image", "oci:\(converting.layout):1", converting.repository])
-            // Somewhere between two of its events, so that short steps are hit as often as long ones.
-            let events = Int.random(in: 0..<eventCount, using: &generator)
+                ["convert-single-image", "oci:\(converting.layout):1", converting.repository],
+                environment: isCommit ? slow : [:])
+            let events = isCommit ? eventsBeforeCommit : Int.random(in: 0..<eventCount, using: &generator)
             try waitUntil("event \(events) was written") {
                 (try? Files.read(converting.log).count { $0 == UInt8(ascii: "\n") }) ?? 0 >= events
             }
             let end = try running.process.endDescriptor()
             var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
-            poll(&descriptor, 1, CInt.random(in: 0...10, using: &generator))
+            poll(&descriptor, 1, CInt.random(in: 0...(isCommit ? 60 : 10), using: &generator))
             running.signal(SIGKILL)
             let result = try running.wait()
             let phase = result.code == 0 ? "its end" : (try? converting.actions())?.last ?? "its start"
-            kills[phase, default: 0] += 1
+            kills[isCommit ? "\(phase) (slow commit)" : phase, default: 0] += 1
             try Self.checkVisible(converting, expected: expected)
             #expect(try converting.convert("oci:\(converting.layout):1").code == 0)
             #expect(try TreeComparison.describe(converting.path("localhost/layout:1/")) == expected)

@@ -72,8 +72,10 @@ struct SharedRepositoryTests {
         let image = "oci:\(converting.layout):1"
         #expect(try converting.convert(image).code == 0)
         let file = converting.path("localhost/layout:1/layer-3/d19/f39")
-        for _ in 0..<TestScale.count(5, long: 50) {
-            let running = try converting.start(["convert-single-image", image, converting.repository, "-f"])
+        let slow = try SlowRenames.environment(in: converting.directory, milliseconds: 10)
+        for _ in 0..<TestScale.count(3, long: 30) {
+            let running = try converting.start(
+                ["convert-single-image", image, converting.repository, "-f"], environment: slow)
             let end = try running.process.endDescriptor()
             var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
             var missing = 0
