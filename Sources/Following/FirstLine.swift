@@ -2,13 +2,15 @@ import Glibc
 import Notifications
 import Platform
 
-/// A file's first complete line: what it is recognised by under any name.
+/// A file's first complete line that isn't empty (empty lines mean nothing): what it is recognised by under any name.
 struct FirstLine: Equatable {
     /// Without the line feed.
     let bytes: [UInt8]
     let fingerprint: String
+    /// How many line feeds are before it.
+    private let emptyLines: Int
 
-    /// nil as long as there is no complete first line, or one too long to be an event.
+    /// nil as long as there is no complete first line, or one too long to be an event, or the file can't be read.
     init?(of descriptor: CInt) {
         var size = 4 << 10
         while true {
@@ -17,8 +19,10 @@ struct FirstLine: Equatable {
                 retrying { pread(descriptor, buffer.baseAddress, buffer.count, 0) }
             }
             guard count > 0 else { return nil }
-            if let end = bytes[..<count].firstIndex(of: UInt8(ascii: "\n")) {
-                self.bytes = Array(bytes[..<end])
+            let start = bytes[..<count].firstIndex { $0 != UInt8(ascii: "\n") } ?? count
+            if let end = bytes[start..<count].firstIndex(of: UInt8(ascii: "\n")) {
+                self.bytes = Array(bytes[start..<end])
+                emptyLines = start
                 fingerprint = LineIdentity.fileFingerprint(firstLine: self.bytes)
                 return
             }
@@ -28,11 +32,26 @@ struct FirstLine: Equatable {
     }
 
     /// Whether the file still begins with this line.
-    func isStill(in descriptor: CInt) -> Bool {
-        var now = [UInt8](repeating: 0, count: bytes.count + 1)
-        let count = now.withUnsafeMutableBytes { buffer in
-            retrying { pread(descriptor, buffer.baseAddress, buffer.count, 0) }
+    ///
+    /// - Throws: `SystemError` where it can't be read, which says nothing about what it holds.
+    func isStill(in descriptor: CInt) throws(SystemError) -> Bool {
+        let expected =
+            [UInt8](repeating: UInt8(ascii: "\n"), count: emptyLines) + bytes + [UInt8(ascii: "\n")]
+        return try FileBytes.read(from: descriptor, at: 0, count: expected.count) == expected
+    }
+}
+
+/// A piece of an open file, wherever it was read to.
+enum FileBytes {
+    /// The bytes at an offset, fewer at the file's end.
+    ///
+    /// - Throws: `SystemError`.
+    static func read(from descriptor: CInt, at offset: Int64, count: Int) throws(SystemError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        let found = bytes.withUnsafeMutableBytes { buffer in
+            retrying { pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset)) }
         }
-        return count == now.count && now.last == UInt8(ascii: "\n") && now.dropLast().elementsEqual(bytes)
+        guard found >= 0 else { throw SystemError("read") }
+        return Array(bytes[..<found])
     }
 }

@@ -14,6 +14,12 @@ struct FoundFile {
 
     var name: String { Files.lastComponent(of: path) }
 
+    /// Whether the name is none that a rotation gives: a file that begins like another one is then a copy of it.
+    func isOddlyNamed(beside stream: String) -> Bool {
+        let base = Files.lastComponent(of: Self.target(of: stream))
+        return RotatedFiles.suffix(of: name, base: base) == .other
+    }
+
     /// Opens a regular file.
     init(_ path: String) throws(SystemError) {
         // Without blocking: a FIFO in the file's place would wait for a writer.
@@ -43,13 +49,19 @@ struct FoundFile {
         var found: [FoundFile] = []
         // A rotation meanwhile gives names to other files: then once more.
         for _ in 0..<10 {
-            found = try RotatedFiles.list(of: target).compactMap { try? FoundFile($0) }
+            let listed = try RotatedFiles.list(of: target)
+            found = listed.compactMap { try? FoundFile($0) }
             do throws(SystemError) {
                 found.append(try FoundFile(path))
             } catch {
                 if error.code != ENOENT { throw error }
             }
-            if found.allSatisfy({ FileKey(at: $0.path) == $0.key }) { break }
+            // With dates in the names no name changes hands, but one more is there.
+            if found.allSatisfy({ FileKey(at: $0.path) == $0.key }),
+                try RotatedFiles.list(of: target) == listed
+            {
+                break
+            }
         }
         var keys: Set<FileKey> = []
         return found.reversed().filter { keys.insert($0.key).inserted }.reversed()

@@ -9,6 +9,9 @@ final class OpenStream {
     let descriptor: SharedDescriptor
     private(set) var reader: NotificationReader
     private(set) var firstLine: FirstLine?
+    /// The last bytes that were read: a file truncated and grown again may begin as before, but doesn't go on so.
+    private var tail: [UInt8] = []
+    private static let tailLength: Int64 = 64
 
     /// A found file, to be read from an offset: the beginning of a line.
     init(_ found: FoundFile, offset: Int64) {
@@ -36,8 +39,12 @@ final class OpenStream {
     ///
     /// - Returns: what became of it, and whether there was more.
     func fill() throws(SystemError) -> (Truncation, grew: Bool) {
+        var hasSameFirstLine = try firstLine?.isStill(in: descriptor.raw)
+        if hasSameFirstLine == true, size >= reader.readOffset, try readTail(tail.count) != tail {
+            hasSameFirstLine = false
+        }
         let truncation = Truncation.judge(
-            size: size, consumed: reader.readOffset, hasSameFirstLine: firstLine?.isStill(in: descriptor.raw))
+            size: size, consumed: reader.readOffset, hasSameFirstLine: hasSameFirstLine)
         switch truncation {
         case .none: break
         case .startOver: move(to: 0)
@@ -47,12 +54,19 @@ final class OpenStream {
             firstLine = line
             reader.fileFingerprint = line.fingerprint
         }
-        return (truncation, try reader.fill(from: descriptor.raw, path: name))
+        let grew = try reader.fill(from: descriptor.raw, path: name)
+        if grew { tail = try readTail(Int(min(Self.tailLength, reader.readOffset))) }
+        return (truncation, grew)
+    }
+
+    private func readTail(_ count: Int) throws(SystemError) -> [UInt8] {
+        try FileBytes.read(from: descriptor.raw, at: reader.readOffset - Int64(count), count: count)
     }
 
     /// Goes on at another offset, the beginning of a line.
     func move(to offset: Int64) {
         firstLine = FirstLine(of: descriptor.raw)
+        tail = []
         reader.move(to: offset, fileFingerprint: firstLine?.fingerprint ?? "")
     }
 }

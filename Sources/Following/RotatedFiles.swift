@@ -44,7 +44,8 @@ package enum RotatedFiles {
             !compressed.contains(where: { rest.hasSuffix($0) }), !rest.hasSuffix(".tmp")
         else { return nil }
         let text = rest.dropFirst()
-        if separator == ".", let number = Int(text) { return .number(number) }
+        // Eight digits and more are a date or a time (`dateformat .%Y%m%d`, `.%s`): nobody keeps so many files.
+        if separator == ".", text.utf8.count < 8, let number = Int(text) { return .number(number) }
         let groups = text.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
         let numbers = groups.compactMap { $0 }
         return numbers.count == groups.count ? .date(numbers) : .other

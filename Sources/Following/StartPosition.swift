@@ -20,11 +20,13 @@ public enum StartPosition {
         var lastEventIdentifier: String?
     }
 
-    /// - Parameter found: all files of the stream, oldest first.
-    func resolve(_ found: [FoundFile]) throws(SystemError) -> Beginning {
+    /// - Parameters:
+    ///   - found: all files of the stream, oldest first.
+    ///   - path: the stream's.
+    func resolve(_ found: [FoundFile], of path: String) throws(SystemError) -> Beginning {
         var beginning = Beginning()
         switch self {
-        case .cursor(let cursor): return Self.resume(cursor, found)
+        case .cursor(let cursor): return Self.resume(cursor, found, of: path)
         case .beginning:
             beginning.streams = found.suffix(1).map { OpenStream($0, offset: 0) }
         case .last(let count, let matching):
@@ -43,7 +45,7 @@ public enum StartPosition {
         return beginning
     }
 
-    private static func resume(_ cursor: Cursor, _ found: [FoundFile]) -> Beginning {
+    private static func resume(_ cursor: Cursor, _ found: [FoundFile], of path: String) -> Beginning {
         var beginning = Beginning(lastEventIdentifier: cursor.lastEventIdentifier)
         var offsets: [FileKey: Int64] = [:]
         var newestKnown = -1
@@ -66,9 +68,13 @@ public enum StartPosition {
             // taken for finished because of it. Behind the last one that is certain everything is read anyway.
             if !file.fingerprint.isEmpty { newestKnown = max(newestKnown, index) }
         }
+        let known = Set(cursor.files.map(\.fingerprint).filter { !$0.isEmpty })
         for (index, file) in found.enumerated() {
             // What lies before the cursor's newest file and isn't in it was finished. What lies behind is new.
             guard let offset = offsets[file.key] ?? (index > newestKnown ? 0 : nil) else { continue }
+            // A copy of a file that the cursor knows was read in that one.
+            let isKnown = known.contains(file.firstLine?.fingerprint ?? "")
+            if offsets[file.key] == nil, isKnown, file.isOddlyNamed(beside: path) { continue }
             beginning.streams.append(OpenStream(file, offset: offset))
         }
         return beginning

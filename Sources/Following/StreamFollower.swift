@@ -28,8 +28,8 @@ public final class StreamFollower {
     private var streams: [OpenStream] = []
     private var notices: [String] = []
     private var lastProblem = ""
-    /// First lines of the files that were there when the newest one was opened: none of them is newer.
-    private var seen: Set<String> = []
+    /// The files that were there when the newest one was opened: none of them is newer.
+    private var seen: Set<Seen> = []
     private var phase = Phase.look
     private var anythingGrew = false
     private var turnBegan: UInt64 = 0
@@ -61,10 +61,10 @@ public final class StreamFollower {
         machine = RotationMachine(rotateWait: UInt64(max(0, rotateWait) * 1e9))
         watchDirectories()
         let found = try FoundFile.all(of: path)
-        let beginning = try start.resolve(found)
+        let beginning = try start.resolve(found, of: path)
         notices = beginning.notices
         lastEventIdentifier = beginning.lastEventIdentifier
-        seen = Set(found.compactMap { $0.firstLine?.fingerprint })
+        seen = Self.seen(found)
         add(beginning.streams)
     }
 
@@ -163,12 +163,25 @@ public final class StreamFollower {
             if file.path == path { return true }
             // Rotated while it was empty: a writer that had it open may still write into it.
             guard let fingerprint = file.firstLine?.fingerprint else { return index > position ?? -1 }
-            guard let position else { return !seen.contains(fingerprint) }
+            guard let position else { return !seen.contains(Seen(fingerprint: fingerprint, key: file.key)) }
             // A copy of the newest file is not a newer one.
-            return index > position && fingerprint != newest?.firstLine?.fingerprint
+            let isCopy = fingerprint == newest?.firstLine?.fingerprint && file.isOddlyNamed(beside: path)
+            return index > position && !isCopy
         }
-        seen = Set(found.compactMap { $0.firstLine?.fingerprint })
+        seen = Self.seen(found)
         add(newer.map { OpenStream($0.element, offset: 0) })
+    }
+
+    /// A file that was seen, by what it begins with and by its inode: files may begin alike, and inodes come again.
+    private struct Seen: Hashable {
+        let fingerprint: String
+        let key: FileKey
+    }
+
+    private static func seen(_ found: [FoundFile]) -> Set<Seen> {
+        Set(
+            found.compactMap { file in file.firstLine.map { Seen(fingerprint: $0.fingerprint, key: file.key) }
+            })
     }
 
     private func add(_ newer: [OpenStream]) {

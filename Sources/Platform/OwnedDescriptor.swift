@@ -45,6 +45,18 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
     }
 }
 
+/// Descriptors 0, 1 and 2.
+public enum StandardDescriptors {
+    /// Opens `/dev/null` for those that are closed. Otherwise the next file opened would get such a number, and what is
+    /// meant for standard error would go into it. To be called before anything is opened.
+    public static func ensureOpen() {
+        for number: CInt in 0...2 where fcntl(number, F_GETFD) < 0 {
+            // The lowest free number, which is this one.
+            _ = open("/dev/null", number == 0 ? O_RDONLY : O_WRONLY)
+        }
+    }
+}
+
 /// A descriptor shared by several owners: closed when the last one goes.
 public final class SharedDescriptor: Sendable {
     /// The descriptor's number, valid as long as this object lives.

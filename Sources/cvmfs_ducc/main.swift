@@ -3,6 +3,7 @@
 import Glibc
 import Platform
 
+StandardDescriptors.ensureOpen()
 // Before any thread: what we publish has exact modes, and a signal becomes a request to stop.
 FileCreationMask.clear()
 Interruption.install()

@@ -33,18 +33,33 @@ struct EventPrinter {
         buffer.append(UInt8(ascii: "\n"))
     }
 
-    /// Writes what is waiting.
+    /// Writes what is waiting. A reader that is slow is waited for, also where the other end made the pipe non-blocking.
     ///
-    /// - Throws: `SystemError`, with `EPIPE` where the reader left.
-    mutating func flush() throws(SystemError) {
-        if buffer.isEmpty { return }
-        var failure: SystemError?
-        buffer.withUnsafeBytes { bytes in
-            do throws(SystemError) {
-                try Files.writeAll(bytes, to: device.descriptor, path: "standard output")
-            } catch { failure = error }
+    /// - Throws: `OutputError`.
+    mutating func flush() throws(OutputError) {
+        var written = 0
+        while written < buffer.count {
+            let count = buffer[written...].withUnsafeBytes { bytes in
+                retrying { write(device.descriptor, bytes.baseAddress, bytes.count) }
+            }
+            if count < 0 {
+                guard errno == EAGAIN else { throw OutputError(code: errno) }
+                var descriptor = pollfd(fd: device.descriptor, events: Int16(POLLOUT), revents: 0)
+                poll(&descriptor, 1, -1)
+                continue
+            }
+            written += count
         }
-        if let failure { throw failure }
         buffer.removeAll(keepingCapacity: true)
     }
+}
+
+/// Standard output can't be written.
+struct OutputError: Error, CustomStringConvertible {
+    let code: CInt
+
+    /// Whether the reader left, which ends the program quietly.
+    var isReaderGone: Bool { code == EPIPE }
+
+    var description: String { "cannot write to standard output: \(SystemError.reason(code))" }
 }

@@ -10,6 +10,8 @@ enum ExitStatusCode {
     case usage
     /// There is no such stream, or it can't be read.
     case noStream
+    /// Standard output can't be written.
+    case output
     /// The cursor is in use by another process.
     case inUse
     /// The state directory or the hook is of no use.
@@ -23,6 +25,7 @@ enum ExitStatusCode {
         case .usage: 64
         case .noStream: 66
         case .inUse: 69
+        case .output: 74
         case .configuration: 78
         case .interrupted(let signal): signal.exitCode
         }

@@ -28,6 +28,9 @@ enum FollowProgram {
         } catch let error as HookError {
             Report.say(error.description)
             return .configuration
+        } catch let error as OutputError {
+            Report.say(error.description)
+            return .output
         } catch {
             Report.say("\(error)")
             return .noStream

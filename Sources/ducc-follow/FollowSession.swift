@@ -66,7 +66,7 @@ final class FollowSession {
                 save(force: true)
             }
             return .interrupted(error)
-        } catch let error as SystemError where error.code == EPIPE {
+        } catch let error as OutputError where error.isReaderGone {
             return .done
         }
     }

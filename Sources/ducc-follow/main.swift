@@ -4,6 +4,7 @@ import Following
 import Glibc
 import Platform
 
+StandardDescriptors.ensureOpen()
 // First of all: the library behind it must be initialised before other descriptors are opened, on this thread.
 let watcher = DirectoryWatcher()
 Interruption.install()

@@ -147,6 +147,37 @@ struct HookTests {
         #expect(result.errors.split(separator: "\n").count == 1)
     }
 
+    @Test("a line of the original DUCC comes with its identifier and time like any other")
+    func originalLine() throws {
+        let line = "{\"action\":\"publish_layer\",\"pid\":\"1\",\"time\":\" 3 Nov 2026 - 08:05:02.120\"}"
+        try follow.directory.write("notifications.log", line + "\n")
+        let hook = try follow.script(
+            "hook", "echo \"$DUCC_EVENT_ID $DUCC_TIMESTAMP $1\" >>'\(follow.directory.path("out"))'\n")
+        let result = try RunningCommand(
+            Programs.follow,
+            [follow.path, "--no-follow", "--exec", hook, "{event_id}"],
+            environment: ["XDG_STATE_HOME": follow.directory.path("state"), "TZ": "UTC"]
+        ).wait(seconds: 30)
+        #expect(result.code == 0, "\(result.errors)")
+        let words = follow.lines("out").first?.split(separator: " ").map(String.init) ?? []
+        #expect(words.count == 3 && words[0].hasPrefix("line:") && words[2] == words[0])
+        #expect(words.dropFirst().first == "2026-11-03T08:05:02.120000000Z")
+    }
+
+    @Test("what a hook started has its time to end too")
+    func grandchildren() throws {
+        let log = follow.directory.path("cleanup")
+        let hook = try follow.script(
+            "hook",
+            """
+            sh -c 'trap "sleep 0.5; echo done >>\(log); exit" TERM; echo begin >>\(log); while :; do sleep 0.1; done' &
+            wait
+            """)
+        try follow.writer().emit(.startDUCC)
+        _ = try follow.run(["--no-follow", "--attempts", "1", "--timeout", "1s", "--exec", hook])
+        #expect(follow.lines("cleanup") == ["begin", "done"])
+    }
+
     @Test("a value with a NUL is reported, not cut")
     func nul() throws {
         let hook = try follow.script("hook", "echo $DUCC_LAYER >> done\n")

@@ -36,12 +36,33 @@ struct HookCommand {
     /// The whole environment for an event.
     func environment(for event: Event, attempt: Int) -> [String] {
         var variables = inherited
-        for (field, value) in event.fields where Self.isVariable(field.rawValue[...]) {
+        for (field, value) in Self.fields(of: event) where Self.isVariable(field.rawValue[...]) {
             // These two are ours.
             if field.rawValue == "attempt" || field.rawValue == "hook" { continue }
             variables.append("DUCC_\(field.rawValue.uppercased())=\(value)")
         }
         return variables + ["DUCC_ATTEMPT=\(attempt)", "DUCC_HOOK=\(name)"]
+    }
+
+    /// An event's fields, the last one of a name, and what a line of the original DUCC has only by where it stands.
+    private static func fields(of event: Event) -> [(Field, String)] {
+        var fields: [(Field, String)] = []
+        for (field, value) in event.fields {
+            fields.removeAll { $0.0 == field }
+            fields.append((field, value))
+        }
+        for field in [Field.eventIdentifier, .timestamp] where event[field] == nil {
+            fields.append((field, value(of: field, in: event)))
+        }
+        return fields
+    }
+
+    private static func value(of field: Field, in event: Event) -> String {
+        switch field {
+        case .eventIdentifier: event.identifier
+        case .timestamp: event.timestamp ?? ""
+        default: event[field] ?? ""
+        }
     }
 
     /// Whether a name has the form `[a-z][a-z0-9_]*`.
@@ -55,7 +76,7 @@ struct HookCommand {
             result += rest[..<open]
             let inside = rest[rest.index(after: open)...]
             if let close = inside.firstIndex(of: "}"), isVariable(inside[..<close]) {
-                result += event[Field(rawValue: String(inside[..<close]))] ?? ""
+                result += value(of: Field(rawValue: String(inside[..<close])), in: event)
                 rest = inside[inside.index(after: close)...]
             } else {
                 result += "{"

@@ -73,7 +73,9 @@ enum HookProcess {
         child.signalGroup(SIGTERM)
         let limit = MonotonicClock.nanoseconds() + UInt64(killAfter) * 1_000_000_000
         _ = waitForEnd(end, until: limit, alsoForSignal: false)
-        // Also where the program itself obeyed: what it started in its group may not have.
+        // What the program started in its group may need its time too; nothing tells when a group is empty but asking.
+        if waitForEnd(end, until: MonotonicClock.nanoseconds() + 1, alsoForSignal: false) { _ = child.wait() }
+        while MonotonicClock.nanoseconds() < limit, kill(-child.identifier, 0) == 0 { poll(nil, 0, 20) }
         child.signalGroup(SIGKILL)
         _ = child.wait()
     }

@@ -1,0 +1,93 @@
+import Following
+import Glibc
+import Notifications
+import Platform
+import Support
+import Testing
+
+/// Streams in which names, first lines and dates are not what one would like.
+struct OddFileTests {
+    let stream: Stream
+    init() throws { stream = try Stream() }
+
+    @Test("dates behind a dot order the files as dates do", arguments: [".20261122", ".1795500001"])
+    func datesBehindDots(first: String) throws {
+        let follower = try stream.follower(.beginning)
+        let number = try #require(Int(first.dropFirst()))
+        try stream.emit()
+        #expect(try numbers(follower) == [1])
+        let cursor = follower.cursor
+        for rotation in 0..<3 {
+            try stream.rename(to: "notifications.log.\(number + rotation)")
+            try stream.emit()
+        }
+        #expect(try numbers(follower) == [2, 3, 4])
+        #expect(try numbers(try stream.follower(.cursor(cursor))) == [2, 3, 4])
+    }
+
+    @Test("files that all begin with an empty line are told apart by the first that isn't")
+    func emptyFirstLines() throws {
+        try stream.append("\n")
+        let follower = try stream.follower(.beginning)
+        try stream.emit()
+        #expect(try numbers(follower) == [1])
+        let cursor = follower.cursor
+        // As `echo > notifications.log` empties it.
+        #expect(truncate(stream.path, 0) == 0)
+        try stream.append("\n")
+        try stream.emit(2)
+        #expect(try numbers(follower) == [2, 3])
+        #expect(try numbers(try stream.follower(.cursor(cursor))) == [2, 3])
+    }
+
+    @Test("files that begin with the same event are different files all the same")
+    func equalFirstLines() throws {
+        let same = "{\"action\":\"same\",\"layer\":\"0\"}\n"
+        try stream.append(same)
+        let follower = try stream.follower(.beginning)
+        try stream.emit()
+        #expect(try numbers(follower) == [0, 1])
+        for name in ["notifications.log.2", "notifications.log.1"] {
+            try stream.rename(to: name)
+            try stream.append(same)
+            try stream.emit()
+        }
+        #expect(try numbers(follower) == [0, 2, 0, 3])
+        // Truncated, and grown again beyond what was read, with the same beginning.
+        #expect(truncate(stream.path, 0) == 0)
+        try stream.append(same)
+        try stream.emit(5)
+        #expect(try numbers(follower) == [0, 4, 5, 6, 7, 8])
+    }
+
+    @Test(
+        "a copy with a name of its own is not told again after a restart",
+        arguments: [".bak", "-20261124.bak"])
+    func copies(suffix: String) throws {
+        let follower = try stream.follower(.beginning)
+        try stream.emit(2)
+        #expect(try numbers(follower) == [1, 2])
+        let cursor = follower.cursor
+        try runSuccessfully("cp", [stream.path, stream.path + suffix])
+        try stream.emit()
+        try stream.rotate()
+        try stream.emit()
+        #expect(try numbers(try stream.follower(.cursor(cursor))) == [3, 4])
+    }
+
+    @Test(
+        "a rotated file whose time is nonsense stops nobody",
+        arguments: [
+            " 3 Nov 2026 - 08:05:02.-12", " 3 Nov 2026 - 08:05:02.+12", "99 Nov 2026 - 99:99:99.120",
+            " 3 Nov 99999999999 - 08:05:02.120", "-3 Nov 2026 - 08:05:02.120", " 3 Nov 2026 - 08:05:02",
+        ])
+    func nonsenseTime(time: String) throws {
+        try stream.append(
+            "{\"action\":\"x\",\"layer\":\"9\",\"time\":\"\(time)\"}\n", to: "notifications.log.old")
+        try stream.emit()
+        #expect(try numbers(try stream.follower(.beginning)) == [1])
+        #expect(try Event(line: Array("{\"action\":\"x\",\"time\":\"\(time)\"}".utf8)).timestamp == nil)
+    }
+}
+
+private func numbers(_ follower: StreamFollower) throws -> [Int] { try drain(follower).numbers }
