@@ -44,16 +44,17 @@ install: release ## programs, consumers and documents, below PREFIX=/usr/local a
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(SHAREDIR)' '$(DOCDIR)'
 	for program in $(PROGRAMS); do install -m 755 "$(RELEASE)/$$program" '$(DESTDIR)$(PREFIX)/bin/' || exit; done
 	cp -R consumers '$(SHAREDIR)/'
+	rm -rf '$(SHAREDIR)'/consumers/*/.build* '$(SHAREDIR)'/consumers/*/Package.resolved
 	chmod -R u=rwX,go=rX '$(SHAREDIR)'
 	install -m 644 LICENSE README.md CHANGELOG.md '$(DOCDIR)'
 
 format: ## formats the Swift code
 	@.ci/packages build
-	$(SWIFT) format --in-place --parallel --recursive Sources Tests Package.swift
+	$(SWIFT) format --in-place --parallel --recursive Sources Tests consumers Package.swift
 
 lint: ## checks the form of Swift, shell and Python
 	@.ci/packages build lint
 	@.ci/lint
 
 clean: ## removes what was built
-	rm -rf .build .build-test
+	rm -rf .build .build-test .build-emitter

@@ -1,5 +1,6 @@
 // The state that the threads which fetch an image's layers share.
 
+import Platform
 import Synchronization
 
 /// The transfer of an image's layers, by several threads: how much, and whether it goes on.
@@ -7,10 +8,12 @@ final class LayerTransfer: Sendable {
     private let count = Atomic<Int>(0)
     private let isStopped = Atomic<Bool>(false)
 
-    /// - Throws: `ConversionError` where another layer has failed: this one is then of no use.
-    func add(_ bytes: Int) throws(ConversionError) {
+    /// - Throws: `ConversionError` where another layer has failed: this one is then of no use. `Interrupted` where that
+    ///   is why: one signal stops all layers, and each says so.
+    func add(_ bytes: Int) throws {
         count.wrappingAdd(bytes, ordering: .relaxed)
         guard !isStopped.load(ordering: .relaxed) else {
+            try Interruption.check()
             throw ConversionError("another layer of the image failed")
         }
     }

@@ -33,7 +33,8 @@ enum FlatDirectory {
                 try AttributeCopy.copy(from: from.raw, to: to.raw)
             }
         }
-        return entries
+        // Of no layer at all there is nothing to walk, not even a root.
+        return max(0, entries)
     }
 
     private static func error(_ operation: String, _ path: UnsafePointer<CChar>) -> SystemError {

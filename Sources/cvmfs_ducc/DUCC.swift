@@ -30,7 +30,7 @@ struct DUCC: ParsableCommand {
             """,
         subcommands: [
             ConvertCommand.self, ConvertSingleImageCommand.self, ListCommand.self,
-            CheckImageSyntaxCommand.self,
+            CheckImageSyntaxCommand.self, NotifyCommand.self, NotificationSchemaCommand.self,
             VersionCommand.self,
         ])
 

@@ -68,10 +68,16 @@ struct CommandContext {
     ///
     /// - Throws: `NotificationFileError`.
     func events() throws(NotificationFileError) -> ConversionEvents {
-        guard let path = global.notificationFile else { return ConversionEvents(nil) }
+        ConversionEvents(try notificationWriter())
+    }
+
+    /// The writer of the notification file, where one is named.
+    ///
+    /// - Throws: `NotificationFileError`.
+    func notificationWriter() throws(NotificationFileError) -> NotificationWriter? {
+        guard let path = global.notificationFile else { return nil }
         let mode = 0o660 & ~FileCreationMask.original
-        return ConversionEvents(
-            try NotificationWriter(path: path, sync: global.notificationSync, fileMode: mode))
+        return try NotificationWriter(path: path, sync: global.notificationSync, fileMode: mode)
     }
 
     /// A client for registries.

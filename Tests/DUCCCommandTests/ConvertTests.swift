@@ -193,6 +193,7 @@ struct ConvertTests {
         let result = try converting.convert("oci:\(converting.layout):none")
         #expect(result.code == 0, "\(result.errors)")
         #expect(try DirectoryEntry.names(in: converting.path("localhost/layout:none")).isEmpty)
+        #expect(try converting.last(.endFlatConversion)?[.files] == "0")
     }
 
     @Test("--skip-flat publishes layers only, --skip-layers the flat image only, and each is completed later")

@@ -2,8 +2,11 @@ import Glibc
 import Notifications
 import Platform
 import Support
+import Testing
 
 /// A directory with a repository, a layout and a notification file, and the program that fills them.
+///
+/// At its end each line of the notification file is validated against the schema.
 final class Converting: Sendable {
     let directory: TemporaryDirectory
     let repository: String
@@ -16,6 +19,17 @@ final class Converting: Sendable {
         repository = directory.path("repository")
         layout = directory.path("layout")
         log = directory.path("notifications.log")
+    }
+
+    deinit { validate() }
+
+    /// Every line that was emitted is as the schema says.
+    func validate() {
+        guard Files.exists(log) else { return }
+        do {
+            let problems = try SchemaValidation.problems(in: log)
+            #expect(problems.isEmpty, "\(problems.joined(separator: "\n"))")
+        } catch { Issue.record(error) }
     }
 
     /// The lock is one's own, so that tests side by side don't wait for each other.

@@ -48,6 +48,7 @@ struct InterruptionTests {
         let converting = try Converting(.inMemory())
         try Self.image.write(to: converting.layout, tag: "1")
         var kills: [String: Int] = [:]
+        var emitted: [UInt8] = []
         var generator = SystemRandomNumberGenerator()
         let slow = try SlowRenames.environment(in: converting.directory, milliseconds: 3)
         for round in 0..<TestScale.count(40, long: 300) {
@@ -74,7 +75,10 @@ struct InterruptionTests {
             #expect(try converting.convert("oci:\(converting.layout):1").code == 0)
             #expect(try TreeComparison.describe(converting.path("localhost/layout:1/")) == expected)
             #expect(try converting.staged().isEmpty)
+            emitted += try Files.read(converting.log)
         }
+        // All rounds' lines, to be validated at the end.
+        try converting.directory.write("notifications.log", emitted)
         let phases = kills.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
         print("killed after:", phases.joined(separator: ", "))
     }
