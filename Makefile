@@ -40,10 +40,10 @@ bench: ## how fast, beside skopeo + umoci and plain C
 	@$(MAKE) --no-print-directory release
 	@Tests/Benchmarks/run $(BENCH)
 
-install: release ## programs, consumers and documents, below PREFIX=/usr/local and DESTDIR=
+install: release ## programs, consumers, logrotate's rule and documents, below PREFIX=/usr/local and DESTDIR=
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(SHAREDIR)' '$(DOCDIR)'
 	for program in $(PROGRAMS); do install -m 755 "$(RELEASE)/$$program" '$(DESTDIR)$(PREFIX)/bin/' || exit; done
-	cp -R consumers '$(SHAREDIR)/'
+	cp -R consumers logrotate '$(SHAREDIR)/'
 	rm -rf '$(SHAREDIR)'/consumers/*/.build* '$(SHAREDIR)'/consumers/*/Package.resolved
 	chmod -R u=rwX,go=rX '$(SHAREDIR)'
 	install -m 644 LICENSE README.md CHANGELOG.md '$(DOCDIR)'

@@ -43,7 +43,7 @@ let package = Package(
         module("Platform", ["CCrypto", "CLinux"]),
         module("Terminal", ["Platform", logging]),
         module("Notifications", ["Platform", "CCrypto"]),
-        module("Following", ["Notifications", "Platform", "CInotifyTools"]),
+        module("Following", ["Notifications", "Archive", "Platform", "CInotifyTools"]),
         module("YAML", ["CYAML"]),
         module("HTTP", ["CCurl", "Platform"]),
         module("Archive", ["CArchive", "CISAL", "Platform"]),

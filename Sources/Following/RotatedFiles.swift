@@ -16,7 +16,16 @@ package enum RotatedFiles {
         case other
     }
 
-    private static let compressed = [".gz", ".xz", ".zst", ".bz2", ".lz4", ".Z"]
+    /// A rotated file's name, taken apart.
+    package struct Name: Equatable {
+        package let suffix: Suffix
+        /// The name without what says how the file is compressed.
+        package let stem: String
+        /// `gz`, `xz` …; nil where the file can be read as it is.
+        package let compression: String?
+    }
+
+    private static let compressed = ["gz", "xz", "zst", "bz2", "lz4", "Z"]
 
     /// The rotated files of a stream that can be read as they are, oldest first.
     ///
@@ -36,16 +45,58 @@ package enum RotatedFiles {
         return found.sorted { isOlder(($0.suffix, $0.first), ($1.suffix, $1.first)) }.map(\.path)
     }
 
+    /// All rotated files of a stream, compressed ones included, oldest first.
+    ///
+    /// A file beside the compressed one that is being made of it counts once: it is whole, the other may not be.
+    /// - Parameters:
+    ///   - directories: where they lie; the first one is the stream's own.
+    ///   - firstTimestamp: when the first event of a file happened, asked where the names don't tell the order.
+    /// - Throws: `SystemError` where a directory can't be read; an absent one has none.
+    static func all(
+        of base: String, in directories: [String], firstTimestamp: (String, Name) -> String
+    ) throws(SystemError) -> [(path: String, name: Name)] {
+        var found: [(path: String, name: Name, first: String)] = []
+        for directory in directories {
+            let names = try DirectoryEntry.names(in: directory)
+            for text in names {
+                guard let name = name(text, base: base) else { continue }
+                if name.compression != nil && names.contains(name.stem) { continue }
+                found.append((directory == "/" ? "/\(text)" : "\(directory)/\(text)", name, ""))
+            }
+        }
+        if !isOrderedByName(found.map(\.name.suffix)) {
+            for index in found.indices {
+                found[index].first = firstTimestamp(found[index].path, found[index].name)
+            }
+        }
+        return found.sorted { isOlder(($0.name.suffix, $0.first), ($1.name.suffix, $1.first)) }
+            .map { ($0.path, $0.name) }
+    }
+
     /// nil where the name is not one of a rotated, uncompressed file of `base`.
     package static func suffix(of name: String, base: String) -> Suffix? {
+        guard let name = Self.name(name, base: base), name.compression == nil else { return nil }
+        return name.suffix
+    }
+
+    /// nil where the name is not one of a rotated file of `base`.
+    package static func name(_ name: String, base: String) -> Name? {
         guard name.hasPrefix(base), name != base else { return nil }
-        let rest = name.dropFirst(base.count)
-        guard let separator = rest.first, separator == "." || separator == "-",
-            !compressed.contains(where: { rest.hasSuffix($0) }), !rest.hasSuffix(".tmp")
+        let ending = name.lastIndex(of: ".").map { name[name.index(after: $0)...] } ?? ""
+        let compression = compressed.first { $0 == ending }
+        let stem = compression.map { String(name.dropLast($0.utf8.count + 1)) } ?? name
+        let rest = stem.dropFirst(base.count)
+        guard let separator = rest.first, separator == "." || separator == "-", !rest.hasSuffix(".tmp")
         else { return nil }
+        return Name(suffix: suffix(rest, separator), stem: stem, compression: compression)
+    }
+
+    private static func suffix(_ rest: Substring, _ separator: Character) -> Suffix {
         let text = rest.dropFirst()
-        // Eight digits and more are a date or a time (`dateformat .%Y%m%d`, `.%s`): nobody keeps so many files.
-        if separator == ".", text.utf8.count < 8, let number = Int(text) { return .number(number) }
+        if separator == ".", let number = Int(text) {
+            // `dateformat .%Y%m%d`: nobody keeps ten million files.
+            return number < 10_000_000 ? .number(number) : .date([number])
+        }
         let groups = text.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
         let numbers = groups.compactMap { $0 }
         return numbers.count == groups.count ? .date(numbers) : .other

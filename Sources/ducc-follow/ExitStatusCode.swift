@@ -6,6 +6,8 @@ import Platform
 enum ExitStatusCode {
     /// All done, or the reader of standard output left.
     case done
+    /// Something is wrong with what was looked at.
+    case found
     /// The command line is wrong.
     case usage
     /// There is no such stream, or it can't be read.
@@ -22,6 +24,7 @@ enum ExitStatusCode {
     var code: Int32 {
         switch self {
         case .done: 0
+        case .found: 1
         case .usage: 64
         case .noStream: 66
         case .inUse: 69

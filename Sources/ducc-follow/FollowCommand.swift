@@ -3,10 +3,10 @@
 import ArgumentParser
 import Following
 
-/// `ducc-follow FILE …`
+/// `ducc-follow [follow] FILE …`
 struct FollowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ducc-follow",
+        commandName: "follow",
         abstract: "Follow a notification stream, or run a program for each of its events.",
         discussion: """
             On a terminal each event is one line for people; in a pipe it is its JSON line, unchanged. Rotation by \

@@ -3,23 +3,43 @@ import Following
 import Glibc
 import Platform
 
+/// `ducc-follow`, all of it.
+struct FollowRoot: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ducc-follow",
+        abstract: "Follow a notification stream, run a program for each of its events, or verify it.",
+        discussion: """
+            ducc-follow FILE … is short for ducc-follow follow FILE …; ducc-follow help follow tells its options. A \
+            stream that has a command's name is followed as ./NAME.
+            """,
+        subcommands: [FollowCommand.self, VerifyCommand.self], defaultSubcommand: FollowCommand.self)
+}
+
 /// From the command line to the exit code.
 enum FollowProgram {
     static func main(_ arguments: [String], watcher: DirectoryWatcher) -> ExitStatusCode {
-        let command: FollowCommand
+        let command: any ParsableCommand
         do {
-            command = try FollowCommand.parse(arguments)
+            command = try FollowRoot.parseAsRoot(arguments)
         } catch {
-            if FollowCommand.exitCode(for: error) == .success {
-                print(FollowCommand.fullMessage(for: error))
+            if FollowRoot.exitCode(for: error) == .success {
+                print(FollowRoot.fullMessage(for: error))
                 return .done
             }
-            Report.say(FollowCommand.message(for: error))
+            Report.say(FollowRoot.message(for: error))
             Report.say("ducc-follow --help says what there is")
             return .usage
         }
         do {
-            return try FollowSession(command, watcher: watcher).run()
+            switch command {
+            case let command as FollowCommand: return try FollowSession(command, watcher: watcher).run()
+            case let command as VerifyCommand: return try command.verify()
+            default:
+                // `ducc-follow help …`, which tells by throwing.
+                var help = command
+                do { try help.run() } catch { print(FollowRoot.fullMessage(for: error)) }
+                return .done
+            }
         } catch let error as Interrupted {
             return .interrupted(error)
         } catch let error as CursorError {

@@ -1,0 +1,252 @@
+// Proves a stream across all its files: each line by its check, each run by its numbers and its chain. Bytes come in,
+// findings go out; nothing here opens a file.
+
+import Glibc
+import Platform
+
+/// Verifies a stream whose files are given to it oldest first.
+///
+/// ```swift
+/// var verifier = try StreamVerifier()
+/// verifier.begin(file: "notifications.log.1")
+/// verifier.feed(bytes) { print($0) }
+/// verifier.endFile { print($0) }
+/// verifier.finish { print($0) }
+/// ```
+///
+/// Memory: about 200 bytes for each run, 40 for each file, and the longest line (a megabyte at the most), however
+/// many events there are. Missing events are reported by `finish`, because they may stand further behind, and then
+/// are only out of order; everything else at once.
+///
+/// It is evidence against accident, not against a forger, who can compute checks too. And events at the beginning
+/// of a stream may have gone with a file that rotation removed: a run that begins in the middle, in the oldest of
+/// several files, is counted (``VerificationSummary/begunEarlier``) and no finding.
+public struct StreamVerifier: ~Copyable {
+    /// What was verified so far.
+    public private(set) var summary = VerificationSummary()
+
+    private let examiner: LineExaminer
+    private var files: [(name: String, missingBefore: String?)] = []
+    private var line = 0
+    /// The part of a line whose rest is in the next chunk.
+    private var carried: [UInt8] = []
+    private var isSkipping = false
+    private var runs: [RunState] = []
+    private var indices: [UInt128: Int] = [:]
+    /// The run of the last line, which is the next one's too more often than not.
+    private var recent = -1
+
+    /// A verifier that has seen nothing.
+    ///
+    /// - Throws: `SystemError` (`ENOMEM`) where libcrypto gives no SHA-256.
+    public init() throws(SystemError) {
+        guard let examiner = LineExaminer() else { throw SystemError("start a SHA-256", code: ENOMEM) }
+        self.examiner = examiner
+    }
+
+    /// The next file begins.
+    ///
+    /// - Parameters:
+    ///   - name: how findings name it.
+    ///   - missing: the name of a file that, by the names of the others, should be between it and the one before.
+    public mutating func begin(
+        file name: String, missingBefore missing: String? = nil, report: (Finding) -> Void = { _ in }
+    ) {
+        files.append((name, missing))
+        summary.files += 1
+        line = 0
+        carried.removeAll(keepingCapacity: true)
+        isSkipping = false
+        if let missing {
+            tell(.missingFile(missing), at: RunState.Place(file: files.count - 1, line: 0), report)
+        }
+    }
+
+    /// The file's next bytes, in pieces of any length.
+    public mutating func feed(_ bytes: UnsafeRawBufferPointer, report: (Finding) -> Void) {
+        summary.bytes += Int64(bytes.count)
+        var start = 0
+        while start < bytes.count, let base = bytes.baseAddress {
+            let found = memchr(base + start, CInt(UInt8(ascii: "\n")), bytes.count - start)
+            guard let found else { break }
+            let end = UnsafeRawPointer(found) - base
+            takeLine(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), report)
+            start = end + 1
+        }
+        guard start < bytes.count, !isSkipping else { return }
+        carried.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[start...]))
+        if carried.count > NotificationReader.longestLine {
+            let problem = LineProblem(
+                reason: "is longer than \(NotificationReader.longestLine) bytes", position: 0)
+            let excerpt = carried.withUnsafeBytes { LineRecovery.excerpt($0) }
+            tell(.unreadableLine(problem, excerpt: excerpt), at: here(line + 1), report)
+            carried.removeAll(keepingCapacity: true)
+            isSkipping = true
+        }
+    }
+
+    /// The file was read to its end.
+    ///
+    /// - Parameter isLive: whether it is still written to. A last line without a line feed is then not yet one.
+    public mutating func endFile(isLive: Bool = false, report: (Finding) -> Void) {
+        if !isLive && !carried.isEmpty {
+            line += 1
+            let rest = carried
+            rest.withUnsafeBytes { bytes in
+                tell(.cutOff(excerpt: LineRecovery.excerpt(bytes)), at: here(line), report)
+                recover(bytes, report)
+            }
+        }
+        carried.removeAll(keepingCapacity: true)
+        isSkipping = false
+    }
+
+    /// The file can't be read on.
+    public mutating func failFile(_ reason: String, report: (Finding) -> Void) {
+        tell(.unreadableFile(reason), at: here(line), report)
+        carried.removeAll(keepingCapacity: true)
+        isSkipping = false
+    }
+
+    /// All files were read: reports what is missing and which runs are unfinished.
+    public mutating func finish(report: (Finding) -> Void) {
+        for index in runs.indices {
+            var remarks: [RunState.Remark] = []
+            runs[index].finish { remarks.append($0) }
+            for remark in remarks { tell(remark, of: index, nil, at: runs[index].lastPlace, report) }
+            if runs[index].isUnfinished {
+                tell(.unfinishedRun, of: index, at: runs[index].lastPlace, report)
+            }
+        }
+    }
+
+    private func here(_ line: Int) -> RunState.Place { RunState.Place(file: files.count - 1, line: line) }
+
+    private mutating func takeLine(_ rest: UnsafeRawBufferPointer, _ report: (Finding) -> Void) {
+        line += 1
+        if isSkipping {
+            isSkipping = false
+            return
+        }
+        if carried.isEmpty {
+            if !rest.isEmpty { take(rest, report) }
+            return
+        }
+        carried.append(contentsOf: rest)
+        let whole = carried
+        carried = []
+        whole.withUnsafeBytes { take($0, report) }
+        carried = whole
+        carried.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func take(_ bytes: UnsafeRawBufferPointer, _ report: (Finding) -> Void) {
+        do throws(LineProblem) {
+            try takeEvent(bytes, report)
+        } catch {
+            tell(.unreadableLine(error, excerpt: LineRecovery.excerpt(bytes)), at: here(line), report)
+            recover(bytes, report)
+        }
+    }
+
+    /// The whole events in a line that is none.
+    private mutating func recover(_ bytes: UnsafeRawBufferPointer, _ report: (Finding) -> Void) {
+        for item in LineRecovery.items(in: bytes, fileFingerprint: "", offset: 0) {
+            guard case .event(let event) = item else { continue }
+            event.line.withUnsafeBytes { try? takeEvent($0, report) }
+        }
+    }
+
+    private mutating func takeEvent(
+        _ bytes: UnsafeRawBufferPointer, _ report: (Finding) -> Void
+    ) throws(LineProblem) {
+        var parser = ObjectParser(bytes)
+        try parser.parseObject()
+        try parser.parseEnd()
+        switch examiner.examine(bytes, parser.spans) {
+        case .link(let link): take(link, report)
+        case .unchained(let hasAction):
+            guard hasAction else { throw LineProblem(reason: "has no action", position: 0) }
+            summary.events += 1
+            summary.unchained += 1
+        case .malformed:
+            summary.events += 1
+            tell(.malformed, at: here(line), report)
+        }
+    }
+
+    private mutating func take(_ link: ChainLink, _ report: (Finding) -> Void) {
+        summary.events += 1
+        let place = here(line)
+        if recent < 0 || runs[recent].identifier != link.run {
+            if let known = indices[link.run] {
+                recent = known
+            } else if link.isProven || link.sequence == 1 {
+                recent = runs.count
+                indices[link.run] = recent
+                runs.append(RunState(identifier: link.run, place: place))
+                summary.runs += 1
+            } else {
+                // A changed line in the middle of a run that only it knows of.
+                recent = -1
+                tell(.wrongCheck, at: place, report)
+                return
+            }
+        }
+        let index = recent
+        // Almost always there is nothing to say: an empty array costs no memory.
+        var remarks: [RunState.Remark] = []
+        runs[index].take(link, at: place) { remarks.append($0) }
+        for remark in remarks { tell(remark, of: index, link.sequence, at: place, report) }
+    }
+
+    private mutating func tell(
+        _ remark: RunState.Remark, of run: Int, _ sequence: UInt64?, at place: RunState.Place,
+        _ report: (Finding) -> Void
+    ) {
+        switch remark {
+        case .wrongCheck: tell(.wrongCheck, of: run, at: place, report)
+        case .wrongPrevious(let sequence, let place):
+            tell(.wrongPrevious(sequence: sequence), of: run, at: place, report)
+        case .duplicate: tell(.duplicate(sequence: sequence ?? 0), of: run, at: place, report)
+        case .outOfOrder(let after):
+            tell(.outOfOrder(sequence: sequence ?? 0, after: after), of: run, at: place, report)
+        case .declared(let count): summary.declaredLost += count
+        case .gap(let gap):
+            // Rotation removes the oldest files: what a run had there is not lost by accident.
+            if gap.isBeginning && gap.after.file == 0 && files.count > 1 {
+                summary.begunEarlier += 1
+            } else {
+                tell(.gap(gap.range, cause(of: gap)), of: run, at: gap.after, report)
+            }
+        }
+    }
+
+    private func cause(of gap: RunState.Gap) -> Finding.GapPlace {
+        let from = gap.before?.file ?? -1
+        guard from < gap.after.file else { return .insideFile }
+        for index in max(from + 1, 0)...gap.after.file {
+            if let missing = files[index].missingBefore { return .missingFile(missing) }
+        }
+        return from < 0 ? .beginning : .fileBoundary(previous: files[from].name)
+    }
+
+    private mutating func tell(
+        _ kind: Finding.Kind, of run: Int? = nil, at place: RunState.Place, _ report: (Finding) -> Void
+    ) {
+        summary.findings += 1
+        let name = run.map { Self.text(of: runs[$0].identifier) }
+        report(Finding(kind: kind, file: files[place.file].name, line: place.line, run: name))
+    }
+
+    /// A run's identifier as it stands in the lines.
+    private static func text(of identifier: UInt128) -> String {
+        var text = ""
+        for index in 0..<32 {
+            if [8, 12, 16, 20].contains(index) { text += "-" }
+            let digit = UInt8(truncatingIfNeeded: identifier >> UInt128(4 * (31 - index))) & 15
+            text.unicodeScalars.append(Unicode.Scalar(LineHash.digit(digit)))
+        }
+        return text
+    }
+}
