@@ -9,8 +9,12 @@ struct FollowRoot: ParsableCommand {
         commandName: "ducc-follow",
         abstract: "Follow a notification stream, run a program for each of its events, or verify it.",
         discussion: """
-            ducc-follow FILE … is short for ducc-follow follow FILE …; ducc-follow help follow tells its options. A \
-            stream that has a command's name is followed as ./NAME.
+            ducc-follow notifications.log
+            ducc-follow notifications.log --action publish_flat_image --exec ./hook {repository} {public_path}
+            ducc-follow verify notifications.log
+
+            The first two are short for ducc-follow follow …; ducc-follow help follow tells its options. A stream that \
+            has a command's name is followed as ./NAME.
             """,
         subcommands: [FollowCommand.self, VerifyCommand.self], defaultSubcommand: FollowCommand.self)
 }
@@ -27,7 +31,7 @@ enum FollowProgram {
                 return .done
             }
             Report.say(FollowRoot.message(for: error))
-            Report.say("ducc-follow --help says what there is")
+            Report.say("ducc-follow help, or ducc-follow help follow, says what there is")
             return .usage
         }
         do {
