@@ -9,8 +9,7 @@ package enum SchemaValidation {
     private static let program = """
         import json, sys
         from jsonschema import Draft202012Validator
-        with open(sys.argv[1], encoding="utf-8") as file:
-            schema = json.load(file)
+        schema = json.loads(sys.argv[1])
         Draft202012Validator.check_schema(schema)
         validator = Draft202012Validator(schema)
         with open(sys.argv[2], "rb") as file:
@@ -28,11 +27,8 @@ package enum SchemaValidation {
                 print(f"{number}: {place}{error.message}", "in", line.decode("utf-8"))
         """
 
-    /// Where the schema is, for as long as the tests run.
-    private static let schema = Result {
-        let directory = try TemporaryDirectory()
-        return (directory, try directory.write("schema.json", try text()))
-    }
+    /// The schema, printed once: as a program's argument, so that no file of it outlives the tests.
+    private static let schema = Result { try text() }
 
     /// The schema as the program prints it.
     package static func text() throws -> String {
@@ -42,7 +38,7 @@ package enum SchemaValidation {
     /// What is wrong with the lines of a file, one string each; nothing if all is well.
     package static func problems(in path: String) throws -> [String] {
         // Not whichever python3 is first on PATH: the package belongs to Debian's.
-        let output = try runSuccessfully("/usr/bin/python3", ["-c", program, try schema.get().1, path])
+        let output = try runSuccessfully("/usr/bin/python3", ["-c", program, try schema.get(), path])
         return output.split(separator: "\n").map(String.init)
     }
 }
