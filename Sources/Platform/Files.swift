@@ -6,18 +6,34 @@ import Glibc
 public enum Files {
     /// Writes all bytes, however often the kernel takes only a part.
     ///
+    /// - Parameter path: what is written to, for the error; asked only there.
     /// - Throws: `SystemError`; how much was written is then unknown.
     public static func writeAll(
-        _ bytes: UnsafeRawBufferPointer, to descriptor: CInt, path: String
+        _ bytes: UnsafeRawBufferPointer, to descriptor: CInt, path: @autoclosure () -> String
     ) throws(SystemError) {
         var done = 0
         while done < bytes.count {
             let count = retrying {
                 write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
             }
-            guard count >= 0 else { throw SystemError("write to", path) }
+            guard count >= 0 else { throw SystemError("write to", path()) }
             done += count
         }
+    }
+
+    /// Writes all bytes of an array, likewise.
+    ///
+    /// - Throws: `SystemError`; how much was written is then unknown.
+    public static func writeAll(
+        _ bytes: [UInt8], to descriptor: CInt, path: @autoclosure () -> String
+    ) throws(SystemError) {
+        let failure = bytes.withUnsafeBytes { buffer -> SystemError? in
+            do throws(SystemError) {
+                try writeAll(buffer, to: descriptor, path: path())
+                return nil
+            } catch { return error }
+        }
+        if let failure { throw failure }
     }
 
     /// Reads a whole file.
@@ -64,13 +80,7 @@ public enum Files {
             let file = try OwnedDescriptor(
                 opening: temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, at: directory)
             guard fchmod(file.raw, mode) == 0 else { throw SystemError("set the mode of", temporary) }
-            var failure: SystemError?
-            bytes.withUnsafeBytes { buffer in
-                do throws(SystemError) {
-                    try writeAll(buffer, to: file.raw, path: temporary)
-                } catch { failure = error }
-            }
-            if let failure { throw failure }
+            try writeAll(bytes, to: file.raw, path: temporary)
             if sync, fdatasync(file.raw) != 0 { throw SystemError("sync", temporary) }
             guard renameat(directory, temporary, directory, path) == 0 else {
                 throw SystemError("rename \(temporary) to", path)

@@ -33,15 +33,7 @@ package struct TerminalDevice: Sendable {
     ///
     /// - Throws: `SystemError`, with `EPIPE` where the reader left.
     package func write(_ text: String) throws(SystemError) {
-        var text = text
-        let result = text.withUTF8 { bytes -> SystemError? in
-            do throws(SystemError) {
-                try Files.writeAll(
-                    UnsafeRawBufferPointer(bytes), to: descriptor, path: "descriptor \(descriptor)")
-                return nil
-            } catch { return error }
-        }
-        if let result { throw result }
+        try Files.writeAll(Array(text.utf8), to: descriptor, path: "descriptor \(descriptor)")
     }
 
     private func size() -> (columns: Int, rows: Int) {

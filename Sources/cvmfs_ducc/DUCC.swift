@@ -82,6 +82,6 @@ enum StandardStream {
 
     private static func write(_ text: String, to descriptor: CInt) {
         let line = Array((text.hasSuffix("\n") ? text : text + "\n").utf8)
-        line.withUnsafeBytes { try? Files.writeAll($0, to: descriptor, path: "standard output") }
+        try? Files.writeAll(line, to: descriptor, path: "standard output")
     }
 }

@@ -101,13 +101,7 @@ enum HookProcess {
         let raw = ducc_memory_file("event")
         guard raw >= 0 else { throw SystemError("make a file in memory") }
         let file = OwnedDescriptor(raw: raw)
-        var failure: SystemError?
-        bytes.withUnsafeBytes { buffer in
-            do throws(SystemError) {
-                try Files.writeAll(buffer, to: file.raw, path: "a file in memory")
-            } catch { failure = error }
-        }
-        if let failure { throw failure }
+        try Files.writeAll(bytes, to: file.raw, path: "a file in memory")
         lseek(file.raw, 0, SEEK_SET)
         return file
     }
