@@ -22,24 +22,12 @@ struct FoundFile {
 
     /// Opens a regular file.
     init(_ path: String) throws(SystemError) {
-        // Without blocking: a FIFO in the file's place would wait for a writer.
-        let file = try OwnedDescriptor(opening: path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
-        var information = stat()
-        guard fstat(file.raw, &information) == 0 else { throw SystemError("look at", path) }
-        let kind = information.st_mode & S_IFMT
-        guard kind == S_IFREG else {
-            throw SystemError("follow", path, code: kind == S_IFDIR ? EISDIR : ESPIPE)
-        }
         self.path = path
-        key = FileKey(information)
-        descriptor = SharedDescriptor(file)
+        (descriptor, key) = try RegularFile.open(path, for: "follow")
         firstLine = FirstLine(of: descriptor.raw)
     }
 
-    var size: Int64 {
-        var information = stat()
-        return fstat(descriptor.raw, &information) == 0 ? Int64(information.st_size) : 0
-    }
+    var size: Int64 { RegularFile.size(of: descriptor.raw) }
 
     /// All files of a stream, oldest first; the one at the path, if there is one, is the last.
     ///

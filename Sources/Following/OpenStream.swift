@@ -22,10 +22,7 @@ final class OpenStream {
         reader = NotificationReader(offset: offset, fileFingerprint: found.firstLine?.fingerprint ?? "")
     }
 
-    var size: Int64 {
-        var information = stat()
-        return fstat(descriptor.raw, &information) == 0 ? Int64(information.st_size) : 0
-    }
+    var size: Int64 { RegularFile.size(of: descriptor.raw) }
 
     var position: Cursor.File {
         Cursor.File(

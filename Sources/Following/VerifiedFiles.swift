@@ -21,25 +21,13 @@ struct VerifiedFile {
 
     /// Opens a regular file.
     init(_ path: String, compression: String?) throws(SystemError) {
-        // Without blocking: a FIFO in the file's place would wait for a writer.
-        let file = try OwnedDescriptor(opening: path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
-        var information = stat()
-        guard fstat(file.raw, &information) == 0 else { throw SystemError("look at", path) }
-        let kind = information.st_mode & S_IFMT
-        guard kind == S_IFREG else {
-            throw SystemError("verify", path, code: kind == S_IFDIR ? EISDIR : ESPIPE)
-        }
         self.path = path
         self.compression = compression
-        key = FileKey(information)
-        descriptor = SharedDescriptor(file)
+        (descriptor, key) = try RegularFile.open(path, for: "verify")
     }
 
     /// Notes the size up to which it is read.
-    mutating func measure() {
-        var information = stat()
-        size = fstat(descriptor.raw, &information) == 0 ? Int64(information.st_size) : 0
-    }
+    mutating func measure() { size = RegularFile.size(of: descriptor.raw) }
 
     /// The file's bytes up to the measured size, decompressed.
     ///

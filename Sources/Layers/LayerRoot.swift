@@ -157,7 +157,7 @@ final class LayerRoot {
                 try marks.markOpaque(path, at: root)
                 real.append(component)
             case .other(let mode):
-                guard mode & S_IFMT == S_IFLNK, let target = linkTarget(path) else {
+                guard mode & S_IFMT == S_IFLNK, let target = Self.readLink(path, at: root) else {
                     throw LayerError.refused("the layer uses a file as a directory", entry: name.bytes)
                 }
                 links += 1
@@ -178,8 +178,6 @@ final class LayerRoot {
         }
         try onImplied(path.dropLast().map { UInt8(bitPattern: $0) })
     }
-
-    private func linkTarget(_ path: [CChar]) -> [UInt8]? { Self.readLink(path, at: root) }
 
     /// Where an open directory is, as the kernel knows it.
     private static func realPath(of descriptor: CInt) throws(SystemError) -> [UInt8] {

@@ -8,22 +8,11 @@ import Support
 import Testing
 
 struct RandomTests {
-    /// A history that can be repeated: the seed is in the failure's message.
-    private struct Generator: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var value = state
-            value = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
-            value = (value ^ value >> 27) &* 0x94d0_49bb_1331_11eb
-            return value ^ value >> 31
-        }
-    }
-
     /// One history and what a follower made of it.
     private final class History {
         let stream: Stream
-        private var random: Generator
+        /// A history can be repeated: the seed is in the failure's message.
+        private var random: SplitMix
         private var follower: StreamFollower
         private var cursor: Cursor
         private var written: [String: Int] = [:]
@@ -34,7 +23,7 @@ struct RandomTests {
 
         init(seed: UInt64) throws {
             stream = try Stream()
-            random = Generator(state: seed)
+            random = SplitMix(state: seed)
             follower = try stream.follower(.end, rotateWait: 1000)
             cursor = follower.cursor
         }
