@@ -85,8 +85,7 @@ let package = Package(
         tests("Following", ["Following", "Notifications", "Support", "Platform"]),
         tests("FollowCommand", ["Notifications", "Support", "Platform"]),
         .executableTarget(
-            name: "append-benchmark", dependencies: ["Notifications", "Platform"],
-            path: "Tests/AppendBenchmark",
-            swiftSettings: settings),
+            name: "test-emitter", dependencies: ["Notifications", "Platform", argumentParser],
+            path: "Tests/Emitter", swiftSettings: settings),
     ]
 )

@@ -18,11 +18,11 @@
 #include <unistd.h>
 
 #define RUN "6f1d3c0a-5b5e-4a7e-9a38-0d1b0c6e2f47"
-/* The event that Tests/AppendBenchmark emits, so that both write the same bytes. */
+/* The event that Tests/Emitter emits, so that both write the same bytes. */
 #define ACTION "end_layer_conversion"
 #define OWN_FIELDS \
     "\",\"image_request\":\"https://registry.example.org/atlas/athena:25.0.1\"," \
-    "\"image\":\"registry.example.org/atlas/athena:25.0.1\"," \
+    "\"image\":\"registry.example.org/atlas/athena:25.0.1\",\"repository\":\"software.example.org\"," \
     "\"layer\":\"167126a72c1a6dec1cfe595fd1d7cff86d4800482c1dea55bdfb4b5299b95d60\"," \
     "\"id\":\"f1cec170-cfe9-40ed-8c57-0a733cc918ae\",\"status\":\"ok\",\"size_bytes\":\"2127872\"," \
     "\"time_elapsed_s\":\"0.585205\""

@@ -1,7 +1,7 @@
 """Appending events, beside the same work in plain C (append.c).
 
-Ours is the program .build/release/append-benchmark, where it is built: `append-benchmark FILE COUNT` appends COUNT
-ordinary events to FILE without syncing and prints, as its last line, the events per second as a bare number.
+Ours is the program .build/release/test-emitter: `test-emitter FILE --count COUNT` appends COUNT ordinary events to FILE
+without syncing and prints, as its last line, the events per second as a bare number.
 """
 
 import os
@@ -21,10 +21,10 @@ def floor(directory):
     return binary
 
 
-def appended(binary):
+def appended(binary, *options):
     def run(fresh):
         path = os.path.join(fresh, "notifications.log")
-        done = subprocess.run([binary, path, str(EVENTS)], capture_output=True, text=True, check=False)
+        done = subprocess.run([binary, path, *options, str(EVENTS)], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Failure(f"{os.path.basename(binary)}: {done.stderr.strip()}")
         if os.path.getsize(path) < EVENTS * SHORTEST_LINE:
@@ -36,6 +36,6 @@ def appended(binary):
 
 def appending(bench):
     contestants = [("plain C", appended(floor(bench.directory)))]
-    if program("append-benchmark"):
-        contestants.insert(0, ("NotificationWriter", appended(program("append-benchmark"))))
+    if program("test-emitter"):
+        contestants.insert(0, ("NotificationWriter", appended(program("test-emitter"), "--count")))
     bench.group(f"Appending {EVENTS:,} events, on {bench.file_system}", contestants)

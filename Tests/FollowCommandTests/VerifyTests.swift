@@ -63,7 +63,7 @@ struct VerifyTests {
     func healthy(rule: String) throws {
         let rotation = try Rotation(path, in: directory, rule: "rotate 100\n\(rule)")
         let writers = try (0..<3).map { _ in
-            try RunningCommand(Programs.appendBenchmark, [path, "20000"])
+            try RunningCommand(Programs.emitter, [path, "--count", "20000"])
         }
         let writer = try NotificationWriter(path: path, sync: .none)
         var count = 0

@@ -5,6 +5,18 @@ import Notifications
 import Platform
 import Support
 
+extension Action {
+    /// An event of the tests' own, of which the schema knows nothing but the form.
+    static let test = Action(rawValue: "test")
+    /// One that is forced to disk.
+    static let publishTest = Action(rawValue: "publish_test")
+}
+
+extension Field {
+    /// What an event of the tests' own says.
+    static let text = Field(rawValue: "text")
+}
+
 /// The non-empty lines of a file.
 func lines(of path: String) throws -> [String] {
     try text(of: path).split(separator: "\n").map(String.init)
@@ -43,7 +55,7 @@ final class WriterProcess {
         guard mkfifo(feed, 0o600) == 0 else { throw SystemError("make", feed) }
         // Open for reading and writing, so that neither side waits for the other.
         input = try OwnedDescriptor(opening: feed, O_RDWR)
-        let words = prefix + [Programs.appendBenchmark, path, "-"]
+        let words = prefix + [Programs.emitter, path, "--input"]
         command = try RunningCommand(words[0], Array(words.dropFirst()), input: feed)
     }
 

@@ -42,7 +42,7 @@ struct LossTests {
         try #require(socketpair(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0, &ends) == 0)
         let ours = OwnedDescriptor(raw: ends[0])
         let theirs = OwnedDescriptor(raw: ends[1])
-        let process = try ChildProcess.start(Programs.appendBenchmark, ["-", "20"], output: theirs.raw)
+        let process = try ChildProcess.start(Programs.emitter, ["--count", "20", "--", "-"], output: theirs.raw)
         var packets: [String] = []
         while packets.count < 20 {
             var packet = [UInt8](repeating: 0, count: 64 << 10)
@@ -118,7 +118,7 @@ struct LossTests {
     func loneLineFeed() throws {
         let writer = try writerWithShortWrite(missing: 1)
         for layer in ["a", "b"] { try writer.emit(layer) }
-        #expect(try events(of: path).map { $0[.layer] } == ["a", "b"])
+        #expect(try events(of: path).map { $0[.text] } == ["a", "b"])
         #expect(try events(of: path).map { $0[.sequence] } == ["1", "2"])
         #expect(!(try text(of: path)).contains("\n\n"))
         #expect(writer.command.errorsSoFar == "")
@@ -165,12 +165,12 @@ struct LossTests {
         try writer.emit("c")
         let received = available(reader.raw).split(separator: "\n")
         let read = try received.map { try Event(line: Array($0.utf8)) }
-        #expect(read.map(\.action) == [.notificationWriteFailed, .publishLayer])
+        #expect(read.map(\.action) == [.notificationWriteFailed, .publishTest])
         #expect(read[0][.lostFirst] == "1" && read[0][.lostLast] == "3")
         #expect(read[0][.sequence] == "4" && read[1][.sequence] == "5")
         let reported = writer.command.errorsSoFar.split(separator: "\n")
         #expect(reported.count == 2)
-        #expect(reported[0].contains("\"layer\":\"a\"") && reported[1].contains("\"layer\":\"b\""))
+        #expect(reported[0].contains("\"text\":\"a\"") && reported[1].contains("\"text\":\"b\""))
     }
 
     @Test("a FIFO that fills up never makes the writer wait, and a line fits into one piece")
@@ -193,7 +193,7 @@ struct LossTests {
         let writer = try NotificationWriter(path: "/dev/null")
         writer.emit(.startDUCC)
         #expect(writer.lostCount == 0)
-        let full = try run(Programs.appendBenchmark, ["/dev/full", "3"])
+        let full = try run(Programs.emitter, ["/dev/full", "--count", "3"])
         #expect(full.code == 1)
         #expect(full.errors.split(separator: "\n").count == 3)
     }
@@ -237,7 +237,7 @@ struct LossTests {
             return stat(path, &information) == 0 ? Int(information.st_size) : 0
         }
         for round in 0..<TestScale.count(20, long: 200) {
-            let victim = try RunningCommand(Programs.appendBenchmark, [path, "10000000"])
+            let victim = try RunningCommand(Programs.emitter, [path, "--count", "10000000"])
             try waitUntil("the writer writes") {
                 survivor.emit(.publishLayer, [(.layer, "\(round)")])
                 return fileSize() > size + 50_000

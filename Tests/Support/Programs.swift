@@ -18,7 +18,7 @@ package enum Programs {
     package static let ducc = "\(directory)/cvmfs_ducc"
     package static let follow = "\(directory)/ducc-follow"
     /// A writer in a process of its own.
-    package static let appendBenchmark = "\(directory)/append-benchmark"
+    package static let emitter = "\(directory)/test-emitter"
 }
 
 /// How many rounds a random test makes: `make test-long` makes many.
