@@ -1,14 +1,16 @@
 // An event as it was read: the line's bytes, unchanged, and what is where in them. Texts are made on demand.
 
+import Glibc
+
 /// One event.
 ///
 /// Lines of the original DUCC are full events too; what they lack is nil.
 public struct Event: Sendable {
     /// The line's bytes, unchanged, without the line feed: what a relay passes on.
     public let line: [UInt8]
-    /// Unique for ever: `event_id`, or for a line of the original DUCC `line:` and a hash of where it stands.
-    public let identifier: String
     private let spans: [FieldSpan]
+    /// What stands for `event_id` in a line that has none.
+    private let lineIdentifier: String?
 
     /// Reads an event from one line.
     ///
@@ -20,37 +22,56 @@ public struct Event: Sendable {
     public init(
         line: [UInt8], fileFingerprint: String = "", offset: Int64 = 0
     ) throws(LineProblem) {
-        let line = line.last == UInt8(ascii: "\n") ? Array(line.dropLast()) : line
-        let result = line.withUnsafeBytes { bytes -> Result<[FieldSpan], LineProblem> in
+        let end = line.last == UInt8(ascii: "\n") ? line.count - 1 : line.count
+        let result = line.withUnsafeBytes { bytes -> Result<Event, LineProblem> in
+            let bytes = UnsafeRawBufferPointer(rebasing: bytes[..<end])
+            var parser = ObjectParser()
             do throws(LineProblem) {
-                var parser = ObjectParser(bytes)
-                try parser.parseObject()
-                try parser.parseEnd()
-                return .success(parser.spans)
+                try parser.parseLine(bytes)
+                try Event.checkAction(in: bytes, parser.spans)
+                return .success(
+                    Event(record: bytes, parser.spans, fileFingerprint: fileFingerprint, offset: offset))
             } catch { return .failure(error) }
         }
-        try self.init(line: line, spans: result.get(), fileFingerprint: fileFingerprint, offset: offset)
+        self = try result.get()
     }
 
+    /// Copies a line that was parsed and has an action.
     init(
-        line: [UInt8], spans: [FieldSpan], fileFingerprint: String, offset: Int64
+        record bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan], fileFingerprint: String, offset: Int64
+    ) {
+        line = Array(bytes)
+        // Exactly as long as it is: the parser's own keeps room for the next line.
+        self.spans = spans.withUnsafeBufferPointer { Array($0) }
+        lineIdentifier =
+            Self.span(of: .eventIdentifier, in: bytes, spans) == nil
+            ? LineIdentity.identifier(line: line, fileFingerprint: fileFingerprint, offset: offset) : nil
+    }
+
+    /// Demands that there is an action: what makes an object an event.
+    static func checkAction(
+        in bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]
     ) throws(LineProblem) {
-        self.line = line
-        self.spans = spans
-        guard Self.value(of: .action, in: line, spans) != nil else {
+        guard span(of: .action, in: bytes, spans) != nil else {
             throw LineProblem(reason: "has no action", position: 0)
         }
-        identifier =
-            Self.value(of: .eventIdentifier, in: line, spans)
-            ?? LineIdentity.identifier(line: line, fileFingerprint: fileFingerprint, offset: offset)
     }
+
+    /// Unique for ever: `event_id`, or for a line of the original DUCC `line:` and a hash of where it stands.
+    public var identifier: String { lineIdentifier ?? self[.eventIdentifier] ?? "" }
 
     /// What happened.
     public var action: Action { Action(rawValue: self[.action] ?? "") }
 
     /// A field's value, or nil where the event lacks it. Of a name that is there twice the last one counts,
     /// as it does for readers that make a map of the line.
-    public subscript(field: Field) -> String? { Self.value(of: field, in: line, spans) }
+    public subscript(field: Field) -> String? {
+        line.withUnsafeBytes { bytes in
+            Self.span(of: field, in: bytes, spans).map {
+                TextDecoder.text(bytes, $0.value, isEscaped: $0.valueIsEscaped)
+            }
+        }
+    }
 
     /// All fields in their order.
     public var fields: [(Field, String)] {
@@ -67,30 +88,38 @@ public struct Event: Sendable {
 
     /// Whether the line proves itself; nil for a line of the original DUCC, which has nothing to prove itself with.
     public var isProven: Bool? {
-        guard let last = spans.last, let check = self[.check] else {
-            // One that has an identifier had a check too.
-            return self[.eventIdentifier] == nil ? nil : false
-        }
-        // The check covers everything before `,"check":"`.
-        let behind = ",\"check\":\"".utf8.count
-        let end = last.value.lowerBound - behind
-        guard end > 0, line[end..<last.value.lowerBound].elementsEqual(",\"check\":\"".utf8) else {
-            return false
-        }
-        return LineIdentity.check(of: line[..<end]) == check
-    }
-
-    private static func value(of field: Field, in line: [UInt8], _ spans: [FieldSpan]) -> String? {
         line.withUnsafeBytes { bytes in
-            for span in spans.reversed() where isName(field.rawValue, span, bytes) {
-                return TextDecoder.text(bytes, span.value, isEscaped: span.valueIsEscaped)
+            guard Self.span(of: .check, in: bytes, spans) != nil else {
+                // One that has an identifier had a check too.
+                return lineIdentifier == nil ? false : nil
             }
-            return nil
+            guard let hash = LineHash() else { return false }
+            return hash.proves(bytes, spans)
         }
     }
 
-    private static func isName(_ name: String, _ span: FieldSpan, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        if span.nameIsEscaped { return TextDecoder.text(bytes, span.name, isEscaped: true) == name }
-        return span.name.count == name.utf8.count && bytes[span.name].elementsEqual(name.utf8)
+    private static func span(
+        of field: Field, in bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]
+    ) -> FieldSpan? {
+        var name = field.rawValue
+        return name.withUTF8 { name in
+            spans.withUnsafeBufferPointer { spans in
+                var index = spans.count
+                while index > 0 {
+                    index -= 1
+                    let span = spans[index]
+                    if span.nameIsEscaped {
+                        let text = TextDecoder.text(bytes, span.name, isEscaped: true)
+                        if text.utf8.elementsEqual(name) { return span }
+                    } else if span.name.count == name.count, let base = bytes.baseAddress,
+                        let wanted = name.baseAddress,
+                        memcmp(base + span.name.lowerBound, wanted, name.count) == 0
+                    {
+                        return span
+                    }
+                }
+                return nil
+            }
+        }
     }
 }

@@ -86,7 +86,7 @@ struct LineBuffer: ~Copyable {
                 // Eight at a time, as long as none of them is special or beyond ASCII.
                 while index + 8 <= end, let base = source.baseAddress {
                     let word = UnsafeRawPointer(base + index).loadUnaligned(as: UInt64.self)
-                    if Self.hasSpecial(word) { break }
+                    if SpecialBytes.mask(word) != 0 { break }
                     UnsafeMutableRawPointer(memory + 1 + count).storeBytes(of: word, as: UInt64.self)
                     count += 8
                     index += 8
@@ -102,16 +102,6 @@ struct LineBuffer: ~Copyable {
                 index += appendSpecial(source, index)
             }
         }
-    }
-
-    /// Whether one of eight bytes is a control character, a quotation mark, a backslash or not ASCII.
-    @inline(__always) private static func hasSpecial(_ word: UInt64) -> Bool {
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        // A byte borrows from its high bit where it is smaller than what is taken away.
-        let control = word &- ones &* 0x20
-        let quotation = (word ^ ones &* 0x22) &- ones
-        let backslash = (word ^ ones &* 0x5c) &- ones
-        return (control | quotation | backslash | word) & (ones &* 0x80) != 0
     }
 
     /// - Returns: how many source bytes were used up.

@@ -2,11 +2,14 @@
 // making one for each line costs more than hashing the line.
 
 import CCrypto
+import Glibc
 
-/// Hashes lines, one after the other.
+/// Hashes lines and proves them, one after the other.
 struct LineHash: ~Copyable {
     private let context: OpaquePointer
     private let digest: UnsafeMutablePointer<UInt8>
+    private let digits: UnsafeMutablePointer<UInt8>
+    private static let beforeCheck: StaticString = ",\"check\":\""
 
     /// nil where libcrypto has no memory left, or no SHA-256.
     init?() {
@@ -17,11 +20,28 @@ struct LineHash: ~Copyable {
         }
         self.context = context
         digest = .allocate(capacity: 32)
+        digits = .allocate(capacity: 32)
     }
 
     deinit {
         EVP_MD_CTX_free(context)
         digest.deallocate()
+        digits.deallocate()
+    }
+
+    /// Whether a line's last field is its `check`, and fits.
+    ///
+    /// - Parameter spans: the fields of the line, an object that stands alone in it.
+    func proves(_ line: UnsafeRawBufferPointer, _ spans: [FieldSpan]) -> Bool {
+        // Nothing may stand behind the check but the end of the object: it would be unproven.
+        guard let check = spans.last?.value, check.count == 32, check.upperBound + 2 == line.count,
+            let base = line.baseAddress
+        else { return false }
+        let end = check.lowerBound - Self.beforeCheck.utf8CodeUnitCount
+        guard end > 0, memcmp(base + end, Self.beforeCheck.utf8Start, check.lowerBound - end) == 0,
+            self.check(of: UnsafeRawBufferPointer(rebasing: line[..<end]), into: digits)
+        else { return false }
+        return memcmp(base + check.lowerBound, digits, 32) == 0
     }
 
     /// Writes the check of `bytes` into `result`, which has room for 32 digits.

@@ -1,50 +1,57 @@
 // What can be saved of a line that a crash or a full disk tore: fragments with whole events before, between or behind.
 
-/// Finds the events in a line.
+import Glibc
+
+/// Finds the events in a line that is none.
 enum LineRecovery {
-    /// The line's event, or what is wrong with the line followed by every whole event in it.
-    static func items(
-        in line: UnsafeRawBufferPointer, fileFingerprint: String, offset: Int64
-    ) -> [NotificationItem] {
-        do throws(LineProblem) {
-            var parser = ObjectParser(line)
-            try parser.parseObject()
-            try parser.parseEnd()
-            let event = try Event(
-                line: Array(line), spans: parser.spans, fileFingerprint: fileFingerprint, offset: offset)
-            return [.event(event)]
-        } catch {
-            return [.unreadable(error, excerpt: excerpt(line))]
-                + recovered(from: line, fileFingerprint: fileFingerprint, offset: offset)
-        }
+    /// The longest event that is found in a line of which not all is there.
+    private static let longestEvent = LineEncoder.longestLine
+
+    enum Found: Equatable {
+        /// The first whole event, and where it stands.
+        case event(Range<Int>)
+        /// No event begins before this many bytes.
+        case nothing(before: Int)
     }
 
+    /// The first whole event in the rest of a line.
+    ///
     /// Inside one flat object of texts `{"` begins a record or is the end of a text: each is tried, from left to
     /// right, and a check that doesn't fit says that it was none.
-    private static func recovered(
-        from line: UnsafeRawBufferPointer, fileFingerprint: String, offset: Int64
-    ) -> [NotificationItem] {
-        var items: [NotificationItem] = []
+    /// - Parameters:
+    ///   - rest: the line, from behind what was found in it before.
+    ///   - isWhole: whether nothing more of it is to come.
+    ///   - parser: has the event's fields afterwards.
+    static func next(in rest: UnsafeRawBufferPointer, isWhole: Bool, _ parser: inout ObjectParser) -> Found {
         var index = 0
-        while index + 1 < line.count {
-            guard line[index] == UInt8(ascii: "{"), line[index + 1] == UInt8(ascii: "\"") else {
-                index += 1
-                continue
+        while let candidate = brace(in: rest, from: index) {
+            guard candidate + 1 < rest.count else {
+                return .nothing(before: isWhole ? rest.count : candidate)
             }
-            var parser = ObjectParser(line, from: index)
-            guard (try? parser.parseObject()) != nil,
-                let event = try? Event(
-                    line: Array(line[index..<parser.position]), fileFingerprint: fileFingerprint,
-                    offset: offset + Int64(index)),
-                event.isProven != false
-            else {
-                index += 1
-                continue
+            index = candidate + 1
+            guard rest[index] == UInt8(ascii: "\"") else { continue }
+            if (try? parser.parseObject(in: rest, from: candidate)) != nil {
+                let event = candidate..<parser.position
+                if isEvent(UnsafeRawBufferPointer(rebasing: rest[event]), parser.spans) { return .event(event) }
+            } else if !isWhole, parser.position == rest.count, rest.count - candidate < longestEvent {
+                // The end of it may be still to come.
+                return .nothing(before: candidate)
             }
-            items.append(.event(event))
-            index = parser.position
         }
-        return items
+        return .nothing(before: rest.count)
+    }
+
+    private static func brace(in bytes: UnsafeRawBufferPointer, from index: Int) -> Int? {
+        guard index < bytes.count, let base = bytes.baseAddress,
+            let found = memchr(base + index, CInt(UInt8(ascii: "{")), bytes.count - index)
+        else { return nil }
+        return UnsafeRawPointer(found) - base
+    }
+
+    /// A record of ours proves itself; one of the original DUCC's is known by its action alone.
+    private static func isEvent(_ bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]) -> Bool {
+        guard (try? Event.checkAction(in: bytes, spans)) != nil else { return false }
+        return Event(record: bytes, spans, fileFingerprint: "", offset: 0).isProven != false
     }
 
     /// The beginning of a line, for a report: printable, and short.

@@ -1,5 +1,5 @@
 // Reads a notification file line by line, from any offset, while others append to it. Memory is bounded whatever is
-// in the file; a line that is no event is reported and never stops the reading.
+// in the file; a line that is no event is reported and never stops the reading, and whole events in it are recovered.
 
 import Glibc
 import Platform
@@ -8,43 +8,64 @@ import Platform
 public enum NotificationItem: Sendable {
     /// An event.
     case event(Event)
-    /// Something that is no event: torn by a crash, or foreign. What could be recovered of its line comes as events.
+    /// A line that is no event: torn by a crash, or foreign. Whole events in it come next.
     case unreadable(LineProblem, excerpt: String)
 }
 
 /// Reads events from a file, as far as it is complete.
 ///
-/// A last line without a line feed is not yet an event: it is read again once there is more.
+/// ```swift
+/// var reader = NotificationReader()
+/// while try reader.fill(from: descriptor, path: path) {
+///     while let item = reader.next() { … }
+/// }
+/// ```
+///
+/// A last line without a line feed is not yet an event: it comes once there is more. A reader takes a megabyte and a
+/// quarter of memory: longer lines are no events, but events of up to 64 KiB in them are found.
 public struct NotificationReader: ~Copyable {
-    /// The longest line that is held in memory; a longer one is reported and skipped.
-    public static let longestLine = 1 << 20
+    /// The longest line that can be an event.
+    public static let longestLine = ObjectParser.longestLine
     private static let chunk = 256 << 10
 
-    /// Where to go on after the items returned so far: behind the line of the last one, or at that line where more
-    /// of it is to come.
+    /// What the reader has come to.
+    enum Step {
+        /// An event, to be looked at with `withRecord`.
+        case record
+        /// A line that is none.
+        case unreadable(LineProblem, excerpt: String)
+    }
+
+    /// Where to go on after what was returned so far: at the beginning of a line, or in a line that is no event behind
+    /// what was recovered of it.
     public private(set) var offset: Int64
     /// Where `fill` reads next: what is before it was given out or is held here.
-    public var readOffset: Int64 { startOffset + Int64(end - start) }
+    public var readOffset: Int64 { offset + Int64(end - start) }
     /// What the file is recognised by; empty as long as nobody knows.
     public var fileFingerprint: String
+    /// The number of the line that the last step was about, from 1 where the reader began.
+    private(set) var lineNumber = 0
 
     private let buffer = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: longestLine + chunk, alignment: 16)
-    /// The unread part of `buffer`.
+        byteCount: longestLine + chunk + 1, alignment: 64)
+    /// The unread part of `buffer`; `offset` is where it begins in the file.
     private var start = 0
     private var end = 0
     /// How far the unread part is known to have no line feed.
     private var scanned = 0
-    /// The file offset of `start`.
-    private var startOffset: Int64
-    private var isSkipping = false
-    private var pending: [NotificationItem] = []
+    /// Set in a line that is no event, while events are looked for in the rest of it.
+    private var isRecovering = false
+    /// Where the line that is being recovered ends, once that is known.
+    private var lineEnd: Int?
+    private var parser = ObjectParser()
+    /// The last record in `buffer`, and where it begins in the file.
+    private var record = 0..<0
+    private var recordOffset: Int64 = 0
 
-    /// A reader that begins at an offset, which is the beginning of a line.
+    /// A reader that begins at an offset, which is the beginning of a line or was a reader's `offset`.
     public init(offset: Int64 = 0, fileFingerprint: String = "") {
         self.offset = offset
         self.fileFingerprint = fileFingerprint
-        startOffset = offset
     }
 
     deinit { buffer.deallocate() }
@@ -53,59 +74,156 @@ public struct NotificationReader: ~Copyable {
     public mutating func move(to offset: Int64, fileFingerprint: String) {
         self.offset = offset
         self.fileFingerprint = fileFingerprint
-        startOffset = offset
+        lineNumber = 0
         start = 0
         end = 0
         scanned = 0
-        isSkipping = false
-        pending = []
+        isRecovering = false
+        lineEnd = nil
     }
 
-    /// The next item of what was read, or nil where `fill` must read more first.
-    public mutating func next() -> NotificationItem? {
-        while pending.isEmpty {
-            guard let length = lineLength() else { return nil }
-            let line = UnsafeRawBufferPointer(rebasing: buffer[start..<start + length])
-            if isSkipping {
-                isSkipping = false
-            } else if length > 0 {
-                if startOffset == 0 && fileFingerprint.isEmpty {
-                    fileFingerprint = LineIdentity.fileFingerprint(firstLine: line)
-                }
-                pending = LineRecovery.items(in: line, fileFingerprint: fileFingerprint, offset: startOffset)
-                pending.reverse()
-            }
-            start += length + 1
-            startOffset += Int64(length + 1)
-            scanned = start
-            if pending.isEmpty { offset = startOffset }
-        }
-        let item = pending.removeLast()
-        if pending.isEmpty { offset = startOffset }
-        return item
-    }
+    // MARK: Bytes come in
 
     /// Reads more of the file.
     ///
     /// - Returns: false at the end of what the file has now.
     /// - Throws: `SystemError`.
     public mutating func fill(from descriptor: CInt, path: String) throws(SystemError) -> Bool {
-        if start > 0 {
-            buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[start..<end]))
-            end -= start
-            scanned -= start
-            start = 0
-        }
-        if end > Self.longestLine { skipLongLine() }
-        let position = Int(startOffset) + end
-        let count = retrying {
-            pread(
-                descriptor, buffer.baseAddress.map { $0 + end }, min(Self.chunk, buffer.count - end), position
-            )
-        }
+        makeRoom()
+        let room = UnsafeMutableRawBufferPointer(rebasing: buffer[end..<min(end + Self.chunk, buffer.count)])
+        let position = off_t(readOffset)
+        let count = retrying { pread(descriptor, room.baseAddress, room.count, position) }
         guard count >= 0 else { throw SystemError("read", path) }
         end += count
         return count > 0
+    }
+
+    /// Takes the file's next bytes from elsewhere, once `next` has returned nil.
+    ///
+    /// - Returns: how many it took: all that there is room for.
+    mutating func feed(_ bytes: UnsafeRawBufferPointer) -> Int {
+        makeRoom()
+        let count = min(bytes.count, buffer.count - 1 - end)
+        let room = UnsafeMutableRawBufferPointer(rebasing: buffer[end..<end + count])
+        room.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+        end += count
+        return count
+    }
+
+    /// Says that the file ends here for good: a line without a line feed is no event, but may have one in it.
+    ///
+    /// - Returns: the beginning of that line, where there is one that nothing was said of yet.
+    mutating func finish() -> String? {
+        guard end > start || isRecovering else { return nil }
+        let excerpt = isRecovering ? nil : LineRecovery.excerpt(unread(to: end))
+        if !isRecovering { lineNumber += 1 }
+        isRecovering = true
+        buffer[end] = UInt8(ascii: "\n")
+        end += 1
+        return excerpt
+    }
+
+    private mutating func makeRoom() {
+        guard start > 0 else { return }
+        buffer.copyMemory(from: unread(to: end))
+        end -= start
+        scanned -= start
+        lineEnd = lineEnd.map { $0 - start }
+        start = 0
+    }
+
+    // MARK: Events come out
+
+    /// The next item of what was read, or nil where `fill` must read more first.
+    public mutating func next() -> NotificationItem? {
+        switch advance() {
+        case nil: nil
+        case .unreadable(let problem, let excerpt): .unreadable(problem, excerpt: excerpt)
+        case .record:
+            .event(
+                withRecord {
+                    Event(record: $0, $1, fileFingerprint: fileFingerprint, offset: recordOffset)
+                })
+        }
+    }
+
+    /// The next step, with nothing copied.
+    mutating func advance() -> Step? {
+        while true {
+            if isRecovering {
+                if recover() { return .record }
+                if isRecovering { return nil }
+            }
+            guard let length = lineLength() else {
+                guard end - start > Self.longestLine else { return nil }
+                let problem = LineProblem(reason: "is longer than \(Self.longestLine) bytes", position: 0)
+                return giveUpLine(problem, excerpt: LineRecovery.excerpt(unread(to: end)))
+            }
+            if length == 0 {
+                lineNumber += 1
+                consume(1)
+                continue
+            }
+            let line = unread(to: start + length)
+            if offset == 0 && fileFingerprint.isEmpty {
+                fileFingerprint = LineIdentity.fileFingerprint(firstLine: line)
+            }
+            do throws(LineProblem) {
+                try parser.parseLine(line)
+                try Event.checkAction(in: line, parser.spans)
+            } catch {
+                lineEnd = start + length
+                return giveUpLine(error, excerpt: LineRecovery.excerpt(line))
+            }
+            lineNumber += 1
+            record = start..<start + length
+            recordOffset = offset
+            consume(length + 1)
+            return .record
+        }
+    }
+
+    /// Hands out the last record: its bytes and where its fields are in them.
+    func withRecord<Result>(_ body: (UnsafeRawBufferPointer, [FieldSpan]) -> Result) -> Result {
+        body(UnsafeRawBufferPointer(rebasing: buffer[record]), parser.spans)
+    }
+
+    private mutating func giveUpLine(_ problem: LineProblem, excerpt: String) -> Step {
+        lineNumber += 1
+        isRecovering = true
+        return .unreadable(problem, excerpt: excerpt)
+    }
+
+    /// Looks for a whole event in the rest of a line that is none.
+    ///
+    /// - Returns: whether there is one; if not and `isRecovering` is still set, the line goes on in what comes next.
+    private mutating func recover() -> Bool {
+        if lineEnd == nil { lineEnd = lineLength().map { start + $0 } }
+        let rest = unread(to: lineEnd ?? end)
+        switch LineRecovery.next(in: rest, isWhole: lineEnd != nil, &parser) {
+        case .event(let range):
+            record = start + range.lowerBound..<start + range.upperBound
+            recordOffset = offset + Int64(range.lowerBound)
+            consume(range.upperBound)
+            return true
+        case .nothing(let before):
+            consume(before)
+            guard lineEnd != nil else { return false }
+            consume(1)
+            isRecovering = false
+            lineEnd = nil
+            return false
+        }
+    }
+
+    private func unread(to limit: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: buffer[start..<limit])
+    }
+
+    private mutating func consume(_ count: Int) {
+        start += count
+        offset += Int64(count)
+        scanned = max(scanned, start)
     }
 
     /// The length of the complete line at `start`.
@@ -116,19 +234,7 @@ public struct NotificationReader: ~Copyable {
             scanned = end
             return nil
         }
-        return found - UnsafeMutableRawPointer(base) - start
-    }
-
-    private mutating func skipLongLine() {
-        if !isSkipping {
-            let problem = LineProblem(reason: "is longer than \(Self.longestLine) bytes", position: 0)
-            let excerpt = LineRecovery.excerpt(UnsafeRawBufferPointer(buffer))
-            pending = [.unreadable(problem, excerpt: excerpt)]
-        }
-        isSkipping = true
-        startOffset += Int64(end)
-        start = 0
-        end = 0
-        scanned = 0
+        scanned = found - base
+        return scanned - start
     }
 }

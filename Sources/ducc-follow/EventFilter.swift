@@ -42,7 +42,7 @@ struct EventFilter {
     func matches(_ event: Event) -> Bool {
         kinds.allSatisfy { kind in
             // A value with a NUL would be matched up to it only.
-            guard let value = event[kind.field], !value.utf8.contains(0) else { return false }
+            guard var value = event[kind.field], !value.withUTF8({ $0.contains(0) }) else { return false }
             return kind.patterns.contains { fnmatch($0, value, 0) == 0 }
         }
     }

@@ -8,7 +8,13 @@ import Platform
 @main
 struct Emitter: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "test-emitter",
+        commandName: "test-emitter", abstract: "A writer, and a reader, for tests and benchmarks.",
+        subcommands: [Emit.self, Read.self], defaultSubcommand: Emit.self)
+}
+
+/// Emits events at a pace, from threads, or one by one.
+struct Emit: ParsableCommand {
+    static let configuration = CommandConfiguration(
         abstract: "Emits ordinary events into FILE and prints how many a second, and how many were lost.")
 
     @Argument(help: "The notification file.")

@@ -22,25 +22,18 @@ struct ChainLink {
 struct LineExaminer: ~Copyable {
     enum Result {
         case link(ChainLink)
-        /// A line of the original DUCC, if it has an action.
-        case unchained(hasAction: Bool)
+        /// A line of the original DUCC.
+        case unchained
         case malformed
     }
 
     private let hash: LineHash
-    private let digits = UnsafeMutablePointer<UInt8>.allocate(capacity: 32)
-    private static let beforeCheck = Array(",\"check\":\"".utf8)
 
     /// nil where libcrypto gives no SHA-256.
     init?() {
-        guard let hash = LineHash() else {
-            digits.deallocate()
-            return nil
-        }
+        guard let hash = LineHash() else { return nil }
         self.hash = hash
     }
-
-    deinit { digits.deallocate() }
 
     /// - Parameter spans: the fields of the line, an object that stands alone in it.
     func examine(_ line: UnsafeRawBufferPointer, _ spans: [FieldSpan]) -> Result {
@@ -67,7 +60,7 @@ struct LineExaminer: ~Copyable {
             default: break
             }
         }
-        if check == nil && !hasIdentifier { return .unchained(hasAction: action != nil) }
+        if check == nil && !hasIdentifier { return .unchained }
         guard let run, let sequence, sequence > 0, let previous, let check else { return .malformed }
         var role = ChainLink.Role.other
         if let action {
@@ -83,17 +76,7 @@ struct LineExaminer: ~Copyable {
             ChainLink(
                 run: run, sequence: sequence, previous: previous,
                 check: Self.hexadecimal(UnsafeRawBufferPointer(rebasing: line[check])) ?? 0,
-                isProven: isProven(line, check, isLast: spans.last?.value == check), role: role))
-    }
-
-    private func isProven(_ line: UnsafeRawBufferPointer, _ check: Range<Int>, isLast: Bool) -> Bool {
-        let end = check.lowerBound - Self.beforeCheck.count
-        guard isLast, check.count == 32, end > 0, let base = line.baseAddress,
-            memcmp(base + end, Self.beforeCheck, Self.beforeCheck.count) == 0,
-            hash.check(of: UnsafeRawBufferPointer(rebasing: line[..<end]), into: digits)
-        else { return false }
-        // Nothing may stand behind the check but the end of the object: it would be unproven.
-        return memcmp(base + check.lowerBound, digits, 32) == 0 && check.upperBound + 2 == line.count
+                isProven: hash.proves(line, spans), role: role))
     }
 
     private static func equal(_ bytes: UnsafeRawBufferPointer, _ text: StaticString) -> Bool {

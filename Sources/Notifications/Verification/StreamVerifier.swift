@@ -14,8 +14,7 @@ import Platform
 /// verifier.finish { print($0) }
 /// ```
 ///
-/// Memory: about 200 bytes for each run, 40 for each file, and the longest line (a megabyte at the most), however
-/// many events there are. Missing events are reported by `finish`, because they may stand further behind, and then
+/// Memory: about 200 bytes for each run, 40 for each file, and a reader's, however many events there are. Missing events are reported by `finish`, because they may stand further behind, and then
 /// are only out of order; everything else at once.
 ///
 /// It is evidence against accident, not against a forger, who can compute checks too. And events at the beginning
@@ -27,10 +26,7 @@ public struct StreamVerifier: ~Copyable {
 
     private let examiner: LineExaminer
     private var files: [(name: String, missingBefore: String?)] = []
-    private var line = 0
-    /// The part of a line whose rest is in the next chunk.
-    private var carried: [UInt8] = []
-    private var isSkipping = false
+    private var reader = NotificationReader()
     private var runs: [RunState] = []
     private var indices: [UInt128: Int] = [:]
     /// The run of the last line, which is the next one's too more often than not.
@@ -54,9 +50,7 @@ public struct StreamVerifier: ~Copyable {
     ) {
         files.append((name, missing))
         summary.files += 1
-        line = 0
-        carried.removeAll(keepingCapacity: true)
-        isSkipping = false
+        reader.move(to: 0, fileFingerprint: "")
         if let missing {
             tell(.missingFile(missing), at: RunState.Place(file: files.count - 1, line: 0), report)
         }
@@ -65,23 +59,10 @@ public struct StreamVerifier: ~Copyable {
     /// The file's next bytes, in pieces of any length.
     public mutating func feed(_ bytes: UnsafeRawBufferPointer, report: (Finding) -> Void) {
         summary.bytes += Int64(bytes.count)
-        var start = 0
-        while start < bytes.count, let base = bytes.baseAddress {
-            let found = memchr(base + start, CInt(UInt8(ascii: "\n")), bytes.count - start)
-            guard let found else { break }
-            let end = UnsafeRawPointer(found) - base
-            takeLine(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), report)
-            start = end + 1
-        }
-        guard start < bytes.count, !isSkipping else { return }
-        carried.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[start...]))
-        if carried.count > NotificationReader.longestLine {
-            let problem = LineProblem(
-                reason: "is longer than \(NotificationReader.longestLine) bytes", position: 0)
-            let excerpt = carried.withUnsafeBytes { LineRecovery.excerpt($0) }
-            tell(.unreadableLine(problem, excerpt: excerpt), at: here(line + 1), report)
-            carried.removeAll(keepingCapacity: true)
-            isSkipping = true
+        var rest = bytes
+        while !rest.isEmpty {
+            rest = UnsafeRawBufferPointer(rebasing: rest[reader.feed(rest)...])
+            takeRecords(report)
         }
     }
 
@@ -89,23 +70,16 @@ public struct StreamVerifier: ~Copyable {
     ///
     /// - Parameter isLive: whether it is still written to. A last line without a line feed is then not yet one.
     public mutating func endFile(isLive: Bool = false, report: (Finding) -> Void) {
-        if !isLive && !carried.isEmpty {
-            line += 1
-            let rest = carried
-            rest.withUnsafeBytes { bytes in
-                tell(.cutOff(excerpt: LineRecovery.excerpt(bytes)), at: here(line), report)
-                recover(bytes, report)
-            }
+        guard !isLive else { return }
+        if let excerpt = reader.finish() {
+            tell(.cutOff(excerpt: excerpt), at: here(reader.lineNumber), report)
         }
-        carried.removeAll(keepingCapacity: true)
-        isSkipping = false
+        takeRecords(report)
     }
 
     /// The file can't be read on.
     public mutating func failFile(_ reason: String, report: (Finding) -> Void) {
-        tell(.unreadableFile(reason), at: here(line), report)
-        carried.removeAll(keepingCapacity: true)
-        isSkipping = false
+        tell(.unreadableFile(reason), at: here(reader.lineNumber), report)
     }
 
     /// All files were read: reports what is missing and which runs are unfinished.
@@ -122,62 +96,25 @@ public struct StreamVerifier: ~Copyable {
 
     private func here(_ line: Int) -> RunState.Place { RunState.Place(file: files.count - 1, line: line) }
 
-    private mutating func takeLine(_ rest: UnsafeRawBufferPointer, _ report: (Finding) -> Void) {
-        line += 1
-        if isSkipping {
-            isSkipping = false
-            return
-        }
-        if carried.isEmpty {
-            if !rest.isEmpty { take(rest, report) }
-            return
-        }
-        carried.append(contentsOf: rest)
-        let whole = carried
-        carried = []
-        whole.withUnsafeBytes { take($0, report) }
-        carried = whole
-        carried.removeAll(keepingCapacity: true)
-    }
-
-    private mutating func take(_ bytes: UnsafeRawBufferPointer, _ report: (Finding) -> Void) {
-        do throws(LineProblem) {
-            try takeEvent(bytes, report)
-        } catch {
-            tell(.unreadableLine(error, excerpt: LineRecovery.excerpt(bytes)), at: here(line), report)
-            recover(bytes, report)
-        }
-    }
-
-    /// The whole events in a line that is none.
-    private mutating func recover(_ bytes: UnsafeRawBufferPointer, _ report: (Finding) -> Void) {
-        for item in LineRecovery.items(in: bytes, fileFingerprint: "", offset: 0) {
-            guard case .event(let event) = item else { continue }
-            event.line.withUnsafeBytes { try? takeEvent($0, report) }
-        }
-    }
-
-    private mutating func takeEvent(
-        _ bytes: UnsafeRawBufferPointer, _ report: (Finding) -> Void
-    ) throws(LineProblem) {
-        var parser = ObjectParser(bytes)
-        try parser.parseObject()
-        try parser.parseEnd()
-        switch examiner.examine(bytes, parser.spans) {
-        case .link(let link): take(link, report)
-        case .unchained(let hasAction):
-            guard hasAction else { throw LineProblem(reason: "has no action", position: 0) }
-            summary.events += 1
-            summary.unchained += 1
-        case .malformed:
-            summary.events += 1
-            tell(.malformed, at: here(line), report)
+    /// What the reader has found so far.
+    private mutating func takeRecords(_ report: (Finding) -> Void) {
+        while let step = reader.advance() {
+            switch step {
+            case .unreadable(let problem, let excerpt):
+                tell(.unreadableLine(problem, excerpt: excerpt), at: here(reader.lineNumber), report)
+            case .record:
+                summary.events += 1
+                switch reader.withRecord({ examiner.examine($0, $1) }) {
+                case .link(let link): take(link, report)
+                case .unchained: summary.unchained += 1
+                case .malformed: tell(.malformed, at: here(reader.lineNumber), report)
+                }
+            }
         }
     }
 
     private mutating func take(_ link: ChainLink, _ report: (Finding) -> Void) {
-        summary.events += 1
-        let place = here(line)
+        let place = here(reader.lineNumber)
         if recent < 0 || runs[recent].identifier != link.run {
             if let known = indices[link.run] {
                 recent = known
