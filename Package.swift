@@ -81,7 +81,7 @@ let package = Package(
         tests("YAML", ["YAML", "Support"]),
         tests("Wishes", ["Wishes", "Images"]),
         tests("Terminal", ["Terminal", "Support", logging]),
-        tests("Notifications", ["Notifications", "Support", "Platform"]),
+        tests("Notifications", ["Notifications", "Support", "Platform", "CLinux"]),
         tests("Following", ["Following", "Notifications", "Support", "Platform"]),
         tests("FollowCommand", ["Notifications", "Support", "Platform"]),
         .executableTarget(

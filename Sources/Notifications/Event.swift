@@ -57,6 +57,15 @@ public struct Event: Sendable {
         }
     }
 
+    /// Demands that a line with a check has nothing else, not even space: the check is of the bytes from its first on.
+    static func checkAlone(
+        in bytes: UnsafeRawBufferPointer, _ object: Range<Int>, _ spans: [FieldSpan]
+    ) throws(LineProblem) {
+        if object.count < bytes.count, span(of: .check, in: bytes, spans) != nil {
+            throw LineProblem(reason: "has space before or behind its object", position: 0)
+        }
+    }
+
     /// Unique for ever: `event_id`, or for a line of the original DUCC `line:` and a hash of where it stands.
     public var identifier: String { lineIdentifier ?? self[.eventIdentifier] ?? "" }
 
@@ -90,8 +99,9 @@ public struct Event: Sendable {
     public var isProven: Bool? {
         line.withUnsafeBytes { bytes in
             guard Self.span(of: .check, in: bytes, spans) != nil else {
-                // One that has an identifier had a check too.
-                return lineIdentifier == nil ? false : nil
+                // One of ours had a check: it was torn, or put together from two that were.
+                let isOurs = lineIdentifier == nil || Self.span(of: .timestamp, in: bytes, spans) != nil
+                return isOurs ? false : nil
             }
             guard let hash = LineHash() else { return false }
             return hash.proves(bytes, spans)

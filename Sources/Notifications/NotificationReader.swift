@@ -171,6 +171,7 @@ public struct NotificationReader: ~Copyable {
             do throws(LineProblem) {
                 try parser.parseLine(line)
                 try Event.checkAction(in: line, parser.spans)
+                try Event.checkAlone(in: line, parser.object, parser.spans)
             } catch {
                 lineEnd = start + length
                 return giveUpLine(error, excerpt: LineRecovery.excerpt(line))

@@ -41,6 +41,8 @@ struct ObjectParser {
     private var bytes = UnsafeRawBufferPointer(start: nil, count: 0)
     private var origin = 0
     private(set) var position = 0
+    /// Where the last line has its object: space around it is allowed.
+    private(set) var object = 0..<0
     /// The fields of the last object, relative to where it begins.
     private(set) var spans: [FieldSpan] = []
 
@@ -48,21 +50,24 @@ struct ObjectParser {
 
     /// Parses a line that is one object and nothing else.
     mutating func parseLine(_ line: UnsafeRawBufferPointer) throws(LineProblem) {
+        guard line.count <= Self.longestLine else {
+            throw LineProblem(reason: "is longer than \(Self.longestLine) bytes", position: 0)
+        }
         try parseObject(in: line, from: 0)
+        let end = position
         skipSpace()
         guard position == bytes.count else { throw problem("has something behind its object") }
+        object = object.lowerBound..<end
     }
 
     /// Parses an object that begins at an offset; `position` is then behind it, or where it ceases to be one.
     mutating func parseObject(in text: UnsafeRawBufferPointer, from start: Int) throws(LineProblem) {
-        bytes = text
+        bytes = UnsafeRawBufferPointer(rebasing: text[..<min(text.count, start + Self.longestLine)])
         origin = start
         position = start
         spans.removeAll(keepingCapacity: true)
-        guard text.count - start <= Self.longestLine else {
-            throw LineProblem(reason: "is longer than \(Self.longestLine) bytes", position: 0)
-        }
         skipSpace()
+        object = position - origin..<position - origin
         try expect(UInt8(ascii: "{"), "is not a JSON object")
         skipSpace()
         if take(UInt8(ascii: "}")) { return }

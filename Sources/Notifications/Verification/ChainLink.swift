@@ -44,7 +44,7 @@ struct LineExaminer: ~Copyable {
         var action: UnsafeRawBufferPointer?
         var lostFirst: UInt64?
         var lostLast: UInt64?
-        var hasIdentifier = false
+        var isOurs = false
         for span in spans {
             let name = UnsafeRawBufferPointer(rebasing: line[span.name])
             let value = UnsafeRawBufferPointer(rebasing: line[span.value])
@@ -54,13 +54,14 @@ struct LineExaminer: ~Copyable {
             case 5 where Self.equal(name, "check"): check = span.value
             case 6 where Self.equal(name, "run_id"): run = Self.hexadecimal(value, dashes: true)
             case 6 where Self.equal(name, "action"): action = value
-            case 8 where Self.equal(name, "event_id"): hasIdentifier = true
+            case 8 where Self.equal(name, "event_id"): isOurs = true
+            case 9 where Self.equal(name, "timestamp"): isOurs = true
             case 9 where Self.equal(name, "lost_last"): lostLast = Self.number(value)
             case 10 where Self.equal(name, "lost_first"): lostFirst = Self.number(value)
             default: break
             }
         }
-        if check == nil && !hasIdentifier { return .unchained }
+        if check == nil && !isOurs { return .unchained }
         guard let run, let sequence, sequence > 0, let previous, let check else { return .malformed }
         var role = ChainLink.Role.other
         if let action {
