@@ -84,13 +84,14 @@ public struct NotificationReader: ~Copyable {
 
     // MARK: Bytes come in
 
-    /// Reads more of the file.
+    /// Reads more of the file, where there is room for more.
     ///
     /// - Returns: false at the end of what the file has now.
     /// - Throws: `SystemError`.
     public mutating func fill(from descriptor: CInt, path: String) throws(SystemError) -> Bool {
         makeRoom()
         let room = UnsafeMutableRawBufferPointer(rebasing: buffer[end..<min(end + Self.chunk, buffer.count)])
+        if room.isEmpty { return true }
         let position = off_t(readOffset)
         let count = retrying { pread(descriptor, room.baseAddress, room.count, position) }
         guard count >= 0 else { throw SystemError("read", path) }

@@ -88,20 +88,30 @@ struct StreamFuzzTests {
         var reader = NotificationReader()
         var written = 0
         while written < bytes.count {
-            let count = min(bytes.count - written, Int.random(in: 1...600_000, using: &random))
+            var count = min(bytes.count - written, Int.random(in: 1...600_000, using: &random))
+            if Bool.random(using: &random),
+                let brace = bytes[(written + count)...].firstIndex(of: UInt8(ascii: "{"))
+            {
+                count = min(bytes.count, brace + Int.random(in: 1...500, using: &random)) - written
+            }
             try bytes[written..<written + count].withUnsafeBytes {
                 try Files.writeAll($0, to: file.raw, path: "memory")
             }
             written += count
-            while try reader.fill(from: file.raw, path: "memory") {
+            var isDrained = false
+            while try reader.fill(from: file.raw, path: "memory") || !isDrained {
+                isDrained = true
                 while let item = reader.next() {
                     // A line whose check doesn't fit is told of as what it is, and is no event of anybody's.
                     if case .event(let event) = item, event.isProven != false { found.append(event.line) }
-                    if Int.random(in: 0..<100, using: &random) == 0 {
+                    let chance = Int.random(in: 0..<100, using: &random)
+                    // Reading more although there is something to be had is allowed, and so is to begin anew.
+                    isDrained = chance > 1
+                    if chance == 0 {
                         reader = NotificationReader(
                             offset: reader.offset, fileFingerprint: reader.fileFingerprint)
-                        break
                     }
+                    if !isDrained { break }
                 }
             }
         }
@@ -134,8 +144,15 @@ struct StreamFuzzTests {
             let lines = pool.shuffled(using: &random).prefix(3)
             stream.bytes += lines.joined()
             stream.bytes += [UInt8](repeating: 0, count: length)
-            stream.bytes += lines.joined() + Array("torn".utf8) + lines.joined() + [UInt8(ascii: "\n")]
-            stream.whole += lines + lines + lines
+            stream.whole += lines
+            for _ in 0..<40 {
+                let line = pool[Int.random(in: 0..<pool.count, using: &random)]
+                stream.bytes +=
+                    line + [UInt8](repeating: 0, count: Int.random(in: 0...90_000, using: &random))
+                stream.whole.append(line)
+            }
+            stream.bytes += Array("torn".utf8) + lines.joined() + [UInt8(ascii: "\n")]
+            stream.whole += lines
         }
         addLine(to: &stream, &random)
         #expect(try read(stream.bytes, &random) == stream.whole)
