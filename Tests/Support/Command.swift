@@ -101,9 +101,9 @@ package func run(
 /// A program that must succeed for the test to make sense.
 @discardableResult
 package func runSuccessfully(
-    _ program: String, _ arguments: [String], environment: [String: String] = [:]
+    _ program: String, _ arguments: [String], environment: [String: String] = [:], seconds: Int = 120
 ) throws -> String {
-    let result = try run(program, arguments, environment: environment)
+    let result = try run(program, arguments, environment: environment, seconds: seconds)
     guard result.code == 0 else {
         throw SupportError(
             "\(program) \(arguments.joined(separator: " ")): \(result.status): \(result.errors)")

@@ -1,0 +1,109 @@
+// Many processes, one file, and logrotate at its work: what the stream exists for. The proof is read by a program that
+// shares nothing with ours, and then by `ducc-follow verify`.
+
+import Glibc
+import Notifications
+import Platform
+import Support
+import Testing
+
+@Suite("Many writers and logrotate", .serialized)
+struct ManyWritersTests {
+    let directory: TemporaryDirectory
+    let path: String
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        path = directory.path("notifications.log")
+    }
+
+    /// At this pace the writers need 40 s for the long counts, and the rotations fall among their events.
+    private static let writers = 16
+    private static let events = TestScale.count(500, long: 20_000)
+    private static let rate = TestScale.count(3_200, long: 7_500)
+    private static let rotations = TestScale.count(2, long: 30)
+
+    private func files() throws -> [String] {
+        try DirectoryEntry.names(in: directory.path).filter { $0.hasPrefix("notifications.log") }
+            .map(directory.path)
+    }
+
+    private func start() throws -> [RunningCommand] {
+        try (0..<Self.writers).map { _ in
+            try RunningCommand(
+                Programs.emitter,
+                [path, "--count", "\(Self.events)", "--rate", "\(Self.rate / Self.writers)"])
+        }
+    }
+
+    /// Forces rotations at the documented pace, the first one once there is something to rotate.
+    private func rotate(_ rule: String, apart milliseconds: Int, meanwhile: () throws -> Void = {}) throws {
+        let rotation = try Rotation(path, in: directory, rule: "rotate 100\ncreate 0640\n\(rule)")
+        try waitUntil("there are events") { (try? text(of: path).isEmpty) == false }
+        for _ in 0..<Self.rotations {
+            try rotation.rotate()
+            let next = MonotonicClock.nanoseconds() + UInt64(milliseconds) * 1_000_000
+            while MonotonicClock.nanoseconds() < next {
+                try meanwhile()
+                poll(nil, 0, 10)
+            }
+        }
+    }
+
+    /// Every event once, in an unbroken chain of each of so many runs; nothing else.
+    private func prove(runs: [String: Int], others: Int = 0) throws {
+        let proof = try StreamProof(try files())
+        #expect(proof.problems == [])
+        #expect(proof.runs.count == runs.count + others)
+        for (run, count) in runs { #expect(proof.runs[run] == count, "run \(run)") }
+        #expect(proof.count == runs.values.reduce(0, +) + others)
+        #expect(try files().count == Self.rotations + 1)
+        let verified = try run(Programs.follow, ["verify", path])
+        #expect(
+            verified.output
+                == "\(path): \(Self.rotations + 1) files, \(proof.count) events of \(proof.runs.count) runs: nothing is wrong\n"
+        )
+        #expect(verified.code == 0)
+    }
+
+    /// How many events each of the emitters says it wrote, by its run.
+    private func finish(_ writers: [RunningCommand]) throws -> [String: Int] {
+        var runs: [String: Int] = [:]
+        for writer in writers {
+            let result = try writer.wait(seconds: 300)
+            #expect(result.code == 0 && result.errors == "", "\(result.errors)")
+            let run = try #require(result.output.split(separator: "\n").first { $0.hasPrefix("run ") })
+            runs[String(run.dropFirst(4))] = Self.events
+        }
+        return runs
+    }
+
+    @Test(
+        "every event is there once, whatever logrotate does meanwhile",
+        arguments: [
+            ("", 500), ("dateext\ndateformat -%Y%m%d-%s", 1_100), ("compress\ndelaycompress", 500),
+        ])
+    func rotated(rule: String, milliseconds: Int) throws {
+        let writers = try start()
+        try rotate(rule, apart: milliseconds)
+        try prove(runs: try finish(writers))
+    }
+
+    @Test("and while new programs begin to write, every 50 ms, also where no file is at the moment")
+    func newcomers() throws {
+        let writers = try start()
+        var newcomers: [RunningCommand] = []
+        var next: UInt64 = 0
+        try rotate("", apart: 500) {
+            guard MonotonicClock.nanoseconds() >= next else { return }
+            next = MonotonicClock.nanoseconds() + 50_000_000
+            newcomers.append(
+                try RunningCommand(
+                    Programs.ducc, ["notify", "-n", path, "--action", "tick", "number=\(newcomers.count)"]))
+        }
+        let runs = try finish(writers)
+        for newcomer in newcomers { #expect(try newcomer.wait().code == 0) }
+        #expect(newcomers.count >= Self.rotations * 5)
+        try prove(runs: runs, others: newcomers.count)
+    }
+}
