@@ -28,12 +28,12 @@ demo: ## converts a real image and follows it; KEEP=1 and IMAGE=… work
 test: ## all tests
 	@.ci/packages build test
 	@$(MAKE) --no-print-directory release
-	DUCC_TEST_SCALE=ci $(SWIFT) test -c release --scratch-path .build-test
+	@.ci/test ci
 
 test-long: ## all tests, with many more rounds of the random ones
 	@.ci/packages build test
 	@$(MAKE) --no-print-directory release
-	DUCC_TEST_SCALE=long $(SWIFT) test -c release --scratch-path .build-test
+	@.ci/test long
 
 bench: ## how fast, beside skopeo + umoci and plain C
 	@.ci/packages build bench

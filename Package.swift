@@ -69,7 +69,7 @@ let package = Package(
             swiftSettings: settings),
 
         .target(
-            name: "Support", dependencies: ["Platform", "CLinux"], path: "Tests/Support",
+            name: "Support", dependencies: ["Notifications", "Platform", "CLinux"], path: "Tests/Support",
             swiftSettings: settings),
         tests("Architecture"),
         tests("Platform", ["Platform", "CLinux", "Support"]),

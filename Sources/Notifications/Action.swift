@@ -14,12 +14,26 @@ public struct Action: RawRepresentable, Hashable, Sendable, CustomStringConverti
     /// The action's name.
     public var description: String { rawValue }
 
-    /// Whether the name has the form that every action must have: `[a-z][a-z0-9_]*`.
+    /// The most bytes of a name: it stands before everything that could make room for it in a line.
+    public static let longestName = 256
+
+    /// Whether the name has the form that every action must have: `[a-z][a-z0-9_]*`, and no more than
+    /// ``longestName`` bytes.
     public var isWellFormed: Bool {
         guard let first = rawValue.utf8.first, (0x61...0x7a).contains(first) else { return false }
-        return rawValue.utf8.allSatisfy {
-            (0x61...0x7a).contains($0) || (0x30...0x39).contains($0) || $0 == UInt8(ascii: "_")
-        }
+        return rawValue.utf8.count <= Self.longestName && rawValue.utf8.allSatisfy(Self.isAllowed)
+    }
+
+    /// The nearest name that has the form: an event is worth more than its name.
+    var repaired: Action {
+        let name = rawValue.utf8.map { Self.isAllowed($0) ? $0 : UInt8(ascii: "_") }
+        let first = name.first.map { (0x61...0x7a).contains($0) } == true ? "" : "x"
+        return Action(
+            rawValue: String((first + String(decoding: name, as: UTF8.self)).prefix(Self.longestName)))
+    }
+
+    private static func isAllowed(_ byte: UInt8) -> Bool {
+        (0x61...0x7a).contains(byte) || (0x30...0x39).contains(byte) || byte == UInt8(ascii: "_")
     }
 
     /// A command that changes something has begun: the first event of its run.

@@ -6,8 +6,6 @@ import Glibc
 struct LineEncoder: ~Copyable {
     /// The most bytes of a line, its line feed included.
     static let longestLine = 64 << 10
-    /// Longer action names are cut: they stand before everything that could make room for them.
-    private static let longestAction = 256
     /// `,"check":"` + 32 digits + `"}` + line feed.
     private static let tailLength = 45
 
@@ -73,11 +71,7 @@ struct LineEncoder: ~Copyable {
         buffer.append(text: "\",\"timestamp\":\"")
         clock.appendUniversal(to: &buffer)
         buffer.append(text: "\",\"action\":\"")
-        if action.rawValue.utf8.count <= Self.longestAction / 6 {
-            buffer.appendEscaped(action.rawValue)
-        } else {
-            buffer.appendEscaped(LongText.cut(action.rawValue, toEncodedBytes: Self.longestAction))
-        }
+        buffer.appendEscaped(action.isWellFormed ? action.rawValue : action.repaired.rawValue)
         buffer.append(beforeSequence)
         buffer.append(number: sequence)
         buffer.append(betweenSequences)

@@ -32,7 +32,9 @@ enum LineRecovery {
             guard rest[index] == UInt8(ascii: "\"") else { continue }
             if (try? parser.parseObject(in: rest, from: candidate)) != nil {
                 let event = candidate..<parser.position
-                if isEvent(UnsafeRawBufferPointer(rebasing: rest[event]), parser.spans) { return .event(event) }
+                if isEvent(UnsafeRawBufferPointer(rebasing: rest[event]), parser.spans) {
+                    return .event(event)
+                }
             } else if !isWhole, parser.position == rest.count, rest.count - candidate < longestEvent {
                 // The end of it may be still to come.
                 return .nothing(before: candidate)

@@ -93,7 +93,9 @@ struct ObjectParser {
 
     @inline(__always) private mutating func skipSpace() {
         while position < bytes.count, bytes[position] <= 0x20 {
-            guard bytes[position] == 0x20 || bytes[position] == 0x09 || bytes[position] == 0x0d else { return }
+            guard bytes[position] == 0x20 || bytes[position] == 0x09 || bytes[position] == 0x0d else {
+                return
+            }
             position += 1
         }
     }
@@ -104,7 +106,8 @@ struct ObjectParser {
         return true
     }
 
-    @inline(__always) private mutating func expect(_ byte: UInt8, _ reason: StaticString) throws(LineProblem) {
+    @inline(__always) private mutating func expect(_ byte: UInt8, _ reason: StaticString) throws(LineProblem)
+    {
         guard take(byte) else { throw problem("\(reason)") }
     }
 

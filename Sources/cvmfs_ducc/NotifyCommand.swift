@@ -23,9 +23,6 @@ struct NotifyCommand: DUCCCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    /// A longer name would be cut, or leave no room for the values.
-    private static let longestName = 256
-
     func validate() throws {
         guard global.notificationFile != nil else {
             throw ValidationError("notify needs the file to write to: -n FILE.")
@@ -74,6 +71,6 @@ struct NotifyCommand: DUCCCommand {
 
     /// Actions and fields are named alike.
     private static func isName(_ text: String) -> Bool {
-        Action(rawValue: text).isWellFormed && text.utf8.count <= longestName
+        Action(rawValue: text).isWellFormed
     }
 }

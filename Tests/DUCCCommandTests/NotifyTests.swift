@@ -100,7 +100,8 @@ struct NotifyTests {
 
     @Test("a known action that lacks what readers expect of it is written, with a warning that says what")
     func knownAction() throws {
-        let path = converting.directory.path("odd.log")
+        let directory = try TemporaryDirectory(keepsEvents: false)
+        let path = directory.path("odd.log")
         let result = try notify(["-n", path, "--action", "publish_layer", "image=a/b:1", "colour=red"])
         #expect(result.code == 0)
         for text in ["lacks image_request", "lacks repository", "lacks layer_digest", "has colour"] {

@@ -20,11 +20,16 @@ struct EmitterTests {
         return "\(scratch)/debug/swift-emitter"
     }
 
+    /// The fields of a `publish_image`.
+    private static func published(_ image: String) -> [(Field, String)] {
+        fields(ofImage: image) + [(.manifestDigest, testDigest), (.configDigest, testDigest)]
+    }
+
     @Test("emits into a file that others write to, and reads back what all of them wrote")
     func emitsAndReads() throws {
         let follow = try Follow()
-        try follow.writer().emit(.publishImage, [(.image, "registry.example.org/a/b:1")])
-        try follow.writer().emit(.publishImage, [(.image, "registry.example.org/other:1")])
+        try follow.writer().emit(.publishImage, Self.published("registry.example.org/a/b:1"))
+        try follow.writer().emit(.publishImage, Self.published("registry.example.org/other:1"))
         let before = try text(of: follow.path)
         try follow.directory.write(
             "notifications.log",
@@ -54,7 +59,7 @@ struct EmitterTests {
     @Test("as a hook it takes image and cause from the event")
     func hook() throws {
         let follow = try Follow()
-        let cause = try follow.writer().emit(.publishImage, [(.image, "registry.example.org/a/b:1")])
+        let cause = try follow.writer().emit(.publishImage, Self.published("registry.example.org/a/b:1"))
         let result = try follow.run([
             "--no-follow", "--action", "publish_image", "--exec", try Self.program.get(), follow.path,
         ])

@@ -21,7 +21,7 @@ struct HookTests {
             ],
             environment: ["SECRET": "x", "LANG": "C.UTF-8", "HOME": "/h"])
         try follow.writer().emit(
-            .publishFlatImage,
+            .publishTest,
             [
                 (.image, "$(touch owned) `id` \"q\" 'p' {layer}\nsecond line"), (.layer, "7"),
                 (Field(rawValue: "Odd-Name"), "x"), (Field(rawValue: "attempt"), "forged"),
@@ -36,7 +36,7 @@ struct HookTests {
         #expect(!Files.exists(follow.directory.path("owned")))
         let environment = follow.lines("environment")
         let names = Set(environment.compactMap { $0.split(separator: "=").first.map(String.init) })
-        #expect(environment.contains("DUCC_ACTION=publish_flat_image"))
+        #expect(environment.contains("DUCC_ACTION=publish_test"))
         #expect(environment.contains("DUCC_ATTEMPT=1") && environment.contains("DUCC_HOOK=hook"))
         #expect(environment.contains("HOME=/h") && environment.contains("LANG=C.UTF-8"))
         #expect(names.contains("PATH") && names.contains("DUCC_EVENT_ID") && names.contains("DUCC_CHECK"))
@@ -47,11 +47,11 @@ struct HookTests {
     func start() throws {
         let hook = try follow.script("hook", "echo $DUCC_LAYER >> done\n")
         let writer = try follow.writer()
-        writer.emit(.publishLayer, [(.layer, "old")])
+        writer.emit(.publishTest, [(.layer, "old")])
         let running = try follow.start(["--exec", "./hook"])
         // Ready once it looks: only then does an event count as new.
         try waitUntil("it follows") {
-            writer.emit(.publishLayer, [(.layer, "new")])
+            writer.emit(.publishTest, [(.layer, "new")])
             return !follow.lines("done").isEmpty
         }
         #expect(Set(follow.lines("done")) == ["new"])
@@ -62,7 +62,7 @@ struct HookTests {
         let second = try later.start(["--exec", hook])
         try waitUntil("it waits") { second.errorsSoFar.contains("waiting") }
         let lateWriter = try later.writer()
-        for number in 1...3 { lateWriter.emit(.publishLayer, [(.layer, "\(number)")]) }
+        for number in 1...3 { lateWriter.emit(.publishTest, [(.layer, "\(number)")]) }
         try waitUntil("all three") { later.lines("done").count == 3 }
         #expect(later.lines("done") == ["1", "2", "3"])
     }
@@ -74,7 +74,7 @@ struct HookTests {
             "echo $DUCC_LAYER $DUCC_ATTEMPT >> done\n[ $DUCC_LAYER = 2 ] || exit 0\n[ $DUCC_ATTEMPT -ge 3 ]\n"
         )
         let writer = try follow.writer()
-        for number in 1...3 { writer.emit(.publishLayer, [(.layer, "\(number)")]) }
+        for number in 1...3 { writer.emit(.publishTest, [(.layer, "\(number)")]) }
         let result = try follow.run(["--no-follow", "--exec", hook])
         #expect(result.code == 0)
         #expect(follow.lines("done") == ["1 1", "2 1", "2 2", "2 3", "3 1"])
@@ -90,7 +90,7 @@ struct HookTests {
             "hook",
             "echo $DUCC_LAYER $DUCC_ATTEMPT >> done\ncase $DUCC_LAYER in 1) exit 65;; 2) exit 75;; esac\n")
         let writer = try follow.writer()
-        for number in 1...3 { writer.emit(.publishLayer, [(.layer, "\(number)")]) }
+        for number in 1...3 { writer.emit(.publishTest, [(.layer, "\(number)")]) }
         let result = try follow.run(["--no-follow", "--attempts", "2", "--exec", hook])
         #expect(result.code == 0)
         #expect(follow.lines("done") == ["1 1", "2 1", "2 2", "3 1"])
@@ -106,7 +106,7 @@ struct HookTests {
             "hook",
             "exec > /dev/null 2>&1\ntrap '' TERM\necho $$ >> done\nsleep 300 &\necho $! >> done\nwait\nsleep 300\n"
         )
-        try follow.writer().emit(.publishLayer, [(.layer, "1")])
+        try follow.writer().emit(.publishTest, [(.layer, "1")])
         let begin = MonotonicClock.nanoseconds()
         let result = try follow.run(["--no-follow", "--attempts", "1", "--timeout", "1s", "--exec", hook])
         let seconds = Double(MonotonicClock.nanoseconds() - begin) / 1e9
@@ -129,7 +129,7 @@ struct HookTests {
         let writer = try follow.writer()
         for number in 1...3 {
             writer.emit(
-                .publishLayer, [(.layer, "\(number)"), (.error, String(repeating: "e", count: 60_000))])
+                .publishTest, [(.layer, "\(number)"), (.error, String(repeating: "e", count: 60_000))])
         }
         let result = try follow.run(["--no-follow", "--exec", hook])
         #expect(result.code == 0 && result.output.utf8.count == 9_000_003)
@@ -140,7 +140,7 @@ struct HookTests {
         "a program that can't be run is said before anything is followed",
         arguments: ["./nonesuch", "/etc/passwd", "nonesuch-program", "/tmp"])
     func noProgram(program: String) throws {
-        try follow.writer().emit(.publishLayer)
+        try follow.writer().emit(.publishTest)
         let result = try follow.run(["--no-follow", "--exec", program])
         #expect(result.code == 78)
         #expect(result.errors.hasPrefix("ducc-follow: cannot run \(program): "))
@@ -182,8 +182,8 @@ struct HookTests {
     func nul() throws {
         let hook = try follow.script("hook", "echo $DUCC_LAYER >> done\n")
         let writer = try follow.writer()
-        writer.emit(.publishLayer, [(.layer, "a\0b")])
-        writer.emit(.publishLayer, [(.layer, "c")])
+        writer.emit(.publishTest, [(.layer, "a\0b")])
+        writer.emit(.publishTest, [(.layer, "c")])
         let result = try follow.run(["--no-follow", "--exec", hook])
         #expect(result.errors.contains("NUL") && follow.lines("done") == ["c"])
     }
@@ -194,7 +194,7 @@ struct HookTests {
             "hook",
             "echo begin $DUCC_LAYER >> done\nwhile [ ! -e go ]; do sleep 0.02; done\necho end >> done\n")
         let writer = try follow.writer()
-        for number in 1...2 { writer.emit(.publishLayer, [(.layer, "\(number)")]) }
+        for number in 1...2 { writer.emit(.publishTest, [(.layer, "\(number)")]) }
         let running = try follow.start(["--lines", "2", "--cursor", "c", "--exec", hook])
         try waitUntil("the hook runs") { follow.lines("done") == ["begin 1"] }
         running.signal(SIGINT)
@@ -211,7 +211,7 @@ struct HookTests {
     func interruptedBetweenAttempts() throws {
         let hook = try follow.script("hook", "echo $DUCC_LAYER >> done\n[ -e go ]\n")
         let writer = try follow.writer()
-        writer.emit(.publishLayer, [(.layer, "1")])
+        writer.emit(.publishTest, [(.layer, "1")])
         let running = try follow.start(["--lines", "1", "--cursor", "c", "--exec", hook])
         try waitUntil("it failed") { running.errorsSoFar.contains("again in") }
         running.signal(SIGTERM)
@@ -227,14 +227,9 @@ struct HookTests {
         let writer = try follow.writer()
         writer.emit(.startDUCC)
         let identifiers = ["athena:25.0.1", "with space & $(touch owned):1"].map { name in
-            writer.emit(
-                .publishFlatImage,
-                [
-                    (.image, "example.org/\(name)"), (.publicPath, "example.org/\(name)"),
-                    (.repository, "unpacked"),
-                ])
+            writer.emit(.publishFlatImage, fields(ofFlatImage: "example.org/\(name)"))
         }
-        writer.emit(.endDUCC)
+        writer.end()
         let arguments = [
             "--no-follow", "--cursor", "announce", "--action", "publish_flat_image", "--exec", hook,
         ]
@@ -243,7 +238,8 @@ struct HookTests {
         #expect(said.count == 2)
         #expect(
             said[0].hasPrefix(
-                "example.org/athena:25.0.1 is now at unpacked/example.org/athena:25.0.1 (published 20"))
+                "example.org/athena:25.0.1 is now at software.example.org/example.org/athena:25.0.1 (published 20"
+            ))
         #expect(said[0].hasSuffix("event \(identifiers[0]))"))
         #expect(said[1].contains("with space & $(touch owned):1 is now at"))
         #expect(!Files.exists(follow.directory.path("owned")))

@@ -12,19 +12,18 @@ struct OutputTests {
 
     private func emitSome() throws {
         let writer = try follow.writer()
-        let image: (Field, String) = (.image, "registry.example.org/atlas/athena:25.0.1")
+        let image = "registry.example.org/atlas/athena:25.0.1"
+        let layer =
+            fields(ofImage: image) + [(.layer, String(repeating: "1f", count: 32)), (.id, testIdentifier)]
+        let time: (Field, String) = (.timeElapsedSeconds, "4.130000")
         writer.emit(.startDUCC)
-        writer.emit(.startLayerConversion, [image, (.layer, "1")])
-        writer.emit(
-            .endLayerConversion,
-            [
-                image, (.layer, "1"), (.status, "ok"), (.sizeBytes, "2127872"),
-                (.timeElapsedSeconds, "4.130000"),
-            ])
-        writer.emit(.publishFlatImage, [image, (.publicPath, "registry.example.org/atlas/athena:25.0.1")])
+        writer.emit(.startLayerConversion, layer)
+        writer.emit(.endLayerConversion, layer + [(.status, "ok"), (.sizeBytes, "2127872"), time])
+        writer.emit(.publishFlatImage, fields(ofFlatImage: image))
         writer.emit(
             .endImageConversion,
-            [(.image, "docker.io/cms/x\u{1b}[31m:1"), (.status, "error"), (.error, "manifest\nunknown")])
+            fields(ofImage: "docker.io/cms/x\u{1b}[31m:1")
+                + [(.id, testIdentifier), (.status, "error"), (.error, "manifest\nunknown"), time])
         writer.emit(.endDUCC, [(.timeElapsedSeconds, "9.000000")])
     }
 
@@ -93,8 +92,8 @@ struct OutputTests {
             (["--action", "start_*"], 2), (["--action", "start_*", "--action", "end_ducc"], 3),
             (["--image", "*/atlas/*"], 3), (["--image", "*/atlas/*", "--action", "publish_*"], 1),
             (["--status", "error"], 1), (["--status", "ok", "--status", "error"], 2),
-            (["--field", "layer=1"], 2), (["--field", "layer=1", "--field", "status=ok"], 1),
-            (["--field", "layer=?", "--field", "layer=2"], 2), (["--field", "nonesuch=*"], 0),
+            (["--field", "layer=1f*"], 2), (["--field", "layer=1f*", "--field", "status=ok"], 1),
+            (["--field", "layer=1?1?*", "--field", "layer=2"], 2), (["--field", "nonesuch=*"], 0),
             (["--image", "atlas"], 0), (["--action", "START_DUCC"], 0),
         ] as [([String], Int)])
     func filters(arguments: [String], count: Int) throws {
@@ -108,7 +107,7 @@ struct OutputTests {
     func lastLines() throws {
         let writer = try follow.writer()
         for number in 1...30 {
-            writer.emit(number % 2 == 0 ? .publishLayer : .deleteLayer, [(.layer, "\(number)")])
+            writer.emit(number % 2 == 0 ? .publishTest : .test, [(.layer, "\(number)")])
         }
         #expect(try layers(follow.run(["--no-follow", "--lines", "2"]).output) == ["29", "30"])
         #expect(
@@ -119,7 +118,7 @@ struct OutputTests {
         let running = try follow.start([])
         try waitUntil("ten lines") { running.outputSoFar.split(separator: "\n").count == 10 }
         #expect(try layers(running.outputSoFar).first == "21")
-        writer.emit(.publishLayer, [(.layer, "31")])
+        writer.emit(.publishTest, [(.layer, "31")])
         try waitUntil("the new event") { try layers(running.outputSoFar).last == "31" }
     }
 

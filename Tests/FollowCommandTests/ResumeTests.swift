@@ -21,7 +21,7 @@ struct ResumeTests {
         let thread = try Threads.start {
             while !shared.isDone.load(ordering: .acquiring) {
                 let number = shared.count.add(1, ordering: .relaxed).newValue
-                writer.emit(.publishLayer, [(.layer, "\(number)")])
+                writer.emit(.publishTest, [(.layer, "\(number)")])
                 if number % 10 == 0 { poll(nil, 0, 2) }
             }
         }
@@ -120,7 +120,7 @@ struct ResumeTests {
         let writer = try follow.writer()
         let arguments = ["--no-follow", "--cursor", "c"]
         func emit(_ numbers: ClosedRange<Int>) {
-            for number in numbers { writer.emit(.publishLayer, [(.layer, "\(number)")]) }
+            for number in numbers { writer.emit(.publishTest, [(.layer, "\(number)")]) }
         }
         emit(1...5)
         #expect(try layers(follow.run(arguments).output) == ["1", "2", "3", "4", "5"])
@@ -140,7 +140,7 @@ struct ResumeTests {
     func filtered() throws {
         let writer = try follow.writer()
         let arguments = ["--no-follow", "--cursor", "c", "--field", "layer=1"]
-        for number in 1...3 { writer.emit(.publishLayer, [(.layer, "\(number)")]) }
+        for number in 1...3 { writer.emit(.publishTest, [(.layer, "\(number)")]) }
         #expect(try layers(follow.run(arguments).output) == ["1"])
         let cursor = try text(of: follow.directory.path("state/ducc-follow/cursors/c.json"))
         #expect(cursor.contains("\"offset\":\(try text(of: follow.path).utf8.count)"))
@@ -172,7 +172,7 @@ struct ResumeTests {
         try waitUntil("it waits") { running.errorsSoFar.contains("waiting") }
         for round in 1...3 {
             try Files.makeDirectories(follow.directory.path("logs"))
-            try NotificationWriter(path: nested).emit(.publishLayer, [(.layer, "\(round)")])
+            try NotificationWriter(path: nested).emit(.publishTest, [(.layer, "\(round)")])
             try waitUntil("event \(round)") { try layers(running.outputSoFar) == (1...round).map { "\($0)" } }
             try Files.removeTree(follow.directory.path("logs"))
         }

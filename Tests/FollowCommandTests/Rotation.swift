@@ -32,8 +32,10 @@ struct Rotation {
     }
 
     /// Rotates now.
-    func rotate() throws {
-        try runSuccessfully("logrotate", ["-f", "-s", directory.path("logrotate.state"), configuration])
+    func rotate(environment: [String: String] = [:]) throws {
+        try runSuccessfully(
+            "logrotate", ["-f", "-s", directory.path("logrotate.state"), configuration],
+            environment: environment)
     }
 
     /// What logrotate says of the rule without doing anything.

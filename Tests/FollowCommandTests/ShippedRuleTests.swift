@@ -21,12 +21,12 @@ struct ShippedRuleTests {
         let writer = try NotificationWriter(path: path, sync: .none)
         writer.emit(.startDUCC)
         for _ in 0..<3 {
-            writer.emit(.publishLayer)
+            writer.emit(.publishTest)
             try rotation.rotate()
-            writer.emit(.publishLayer)
+            writer.emit(.publishTest)
             poll(nil, 0, 1100)
         }
-        writer.emit(.endDUCC)
+        writer.end()
         let result = try run(Programs.follow, ["verify", path] + (olddir.map { ["--olddir", $0] } ?? []))
         #expect(result.output == "\(path): 4 files, 8 events of 1 run: nothing is wrong\n")
         #expect(result.code == 0)

@@ -28,8 +28,8 @@ struct VerifyTests {
     private func emitRun(_ count: Int = 6) throws {
         let writer = try NotificationWriter(path: path, sync: .none)
         writer.emit(.startDUCC)
-        for number in 0..<count - 2 { writer.emit(.publishLayer, [(.layer, "\(number)")]) }
-        writer.emit(.endDUCC)
+        for number in 0..<count - 2 { writer.emit(.publishTest, [(.layer, "\(number)")]) }
+        writer.end()
     }
 
     /// One run over this many files: events, a rotation, events …
@@ -38,9 +38,9 @@ struct VerifyTests {
         writer.emit(.startDUCC)
         for file in 0..<files {
             if file > 0 { try rotation.rotate() }
-            for number in 0..<inEach { writer.emit(.publishLayer, [(.layer, "\(file).\(number)")]) }
+            for number in 0..<inEach { writer.emit(.publishTest, [(.layer, "\(file).\(number)")]) }
         }
-        writer.emit(.endDUCC)
+        writer.end()
     }
 
     /// A file's lines, changed.
@@ -63,7 +63,7 @@ struct VerifyTests {
     func healthy(rule: String) throws {
         let rotation = try Rotation(path, in: directory, rule: "rotate 100\n\(rule)")
         let writers = try (0..<3).map { _ in
-            try RunningCommand(Programs.emitter, [path, "--count", "20000"])
+            try RunningCommand(Programs.emitter, [path, "--count", "2000", "--rate", "800"])
         }
         let writer = try NotificationWriter(path: path, sync: .none)
         var count = 0
@@ -77,16 +77,17 @@ struct VerifyTests {
             // The documented pace: half a second between rotations, and a second for names made of seconds.
             poll(nil, 0, rule.contains("dateext") ? 1100 : 500)
             try waitUntil("there is a file again") {
-                emit(.publishLayer)
+                emit(.publishTest)
                 return Files.exists(path)
             }
         }
-        emit(.endDUCC)
+        writer.end()
+        count += 1
         for writer in writers { #expect(try writer.wait().code == 0) }
         let result = try verify()
         #expect(
             result.output
-                == "\(path): \(try names().count) files, \(60_000 + count) events of 4 runs: nothing is wrong\n"
+                == "\(path): \(try names().count) files, \(6_000 + count) events of 4 runs: nothing is wrong\n"
         )
         #expect(result.code == 0 && result.errors == "")
         #expect(try names().count >= 4)
@@ -126,18 +127,57 @@ struct VerifyTests {
     func copytruncate() throws {
         let writer = try NotificationWriter(path: path, sync: .none)
         writer.emit(.startDUCC)
-        writer.emit(.publishLayer)
+        writer.emit(.publishTest)
         // As logrotate does it, with an event between the copy and the truncation.
         try directory.write("notifications.log.1", try text(of: path))
-        writer.emit(.publishLayer)
+        writer.emit(.publishTest)
         #expect(truncate(path, 0) == 0)
-        writer.emit(.endDUCC)
+        writer.end()
         let result = try verify()
         #expect(
             result.output.hasPrefix(
                 "\(path):1: run \(writer.runIdentifier): seq 3 is missing at the change from \(path).1"
                     + " (copytruncate"), "\(result.output)")
         #expect(result.code == 1 && result.output.hasSuffix("1 finding\n"))
+    }
+
+    @Test("what the real logrotate's copytruncate loses between copy and truncation is named as that")
+    func realCopytruncate() throws {
+        let source = try directory.write(
+            "slow.c",
+            """
+            #define _GNU_SOURCE
+            #include <dlfcn.h>
+            #include <unistd.h>
+            int ftruncate(int descriptor, off_t length) {
+                int (*next)(int, off_t) = dlsym(RTLD_NEXT, "ftruncate");
+                usleep(200000);
+                return next(descriptor, length);
+            }
+            int ftruncate64(int descriptor, off64_t length) { return ftruncate(descriptor, length); }
+            """)
+        let library = directory.path("slow.so")
+        try runSuccessfully("clang", ["-shared", "-fPIC", "-o", library, source, "-ldl"])
+        let rotation = try Rotation(path, in: directory, rule: "rotate 9\ncopytruncate")
+        let writer = try RunningCommand(Programs.emitter, [path, "--count", "1500", "--rate", "1000"])
+        try waitUntil("there are events") { (try? text(of: path).isEmpty) == false }
+        for _ in 0..<2 { try rotation.rotate(environment: ["LD_PRELOAD": library]) }
+        #expect(try writer.wait().code == 0)
+        let result = try verify()
+        let lines = result.output.split(separator: "\n")
+        try #require(result.code == 1 && lines.count == 3, "\(result.output)")
+        var missing = 0
+        for (line, older) in zip(lines, ["2", "1"]) {
+            let match = try #require(
+                line.firstMatch(
+                    of:
+                        /seq ([0-9]+) to ([0-9]+) are missing at the change from .*\.([12]) \(copytruncate leaves/
+                ))
+            #expect(match.3 == older)
+            missing += try #require(Int(match.2)) - #require(Int(match.1)) + 1
+        }
+        #expect(missing > 100)
+        #expect(lines[2] == "\(path): 3 files, \(1_500 - missing) events of 1 run: 2 findings")
     }
 
     @Test("a finding in a compressed file names that file, the line and the run")
@@ -174,7 +214,7 @@ struct VerifyTests {
     func backup() throws {
         let writer = try NotificationWriter(path: path, sync: .none)
         for name in ["notifications.log.2", "notifications.log-20261124.backup", "notifications.log.1", ""] {
-            for _ in 0..<3 { writer.emit(.publishLayer) }
+            for _ in 0..<3 { writer.emit(.publishTest) }
             if name.isEmpty { continue }
             rename(path, directory.path(name))
             try directory.write("notifications.log", "")
@@ -251,7 +291,7 @@ struct VerifyTests {
                 guard let writer = try? NotificationWriter(path: path, sync: .none) else { return }
                 while !isDone.load(ordering: .relaxed) {
                     // A pace at which each round verifies a little more than the one before, not twice as much.
-                    for _ in 0..<20 { writer.emit(.publishLayer, [(.layer, "0123456789abcdef")]) }
+                    for _ in 0..<20 { writer.emit(.publishTest, [(.layer, "0123456789abcdef")]) }
                     poll(nil, 0, 50)
                 }
             }

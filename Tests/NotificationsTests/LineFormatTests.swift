@@ -19,7 +19,7 @@ struct LineFormatTests {
     func fieldOrder() throws {
         let writer = try NotificationWriter(path: path)
         let identifier = writer.emit(
-            .publishFlatImage,
+            .publishTest,
             [(.image, "docker.io/library/alpine:3.20"), (.publicPath, "x"), (.sizeBytes, "5")])
         let event = try #require(try events(of: path).first)
         #expect(
@@ -33,7 +33,7 @@ struct LineFormatTests {
         #expect(event[.previous] == String(repeating: "0", count: 32))
         #expect(event[.process] == "\(getpid())")
         #expect(event[.sizeBytes] == "5")
-        #expect(event.action == .publishFlatImage)
+        #expect(event.action == .publishTest)
     }
 
     @Test("time is DUCC's wall time and timestamp the same instant in UTC with nanoseconds")
@@ -60,7 +60,7 @@ struct LineFormatTests {
     @Test("seq counts without gaps, prev is the check of the line before, and each line proves itself")
     func chain() throws {
         let writer = try NotificationWriter(path: path)
-        for number in 0..<50 { writer.emit(.publishLayer, [(.layer, "\(number)")]) }
+        for number in 0..<50 { writer.emit(.publishTest, [(.layer, "\(number)")]) }
         var previous = String(repeating: "0", count: 32)
         for (index, line) in try lines(of: path).enumerated() {
             let event = try Event(line: Array(line.utf8))
@@ -75,7 +75,7 @@ struct LineFormatTests {
 
     @Test("a changed byte anywhere is noticed")
     func tampering() throws {
-        try NotificationWriter(path: path).emit(.publishLayer, [(.layer, "abc")])
+        try NotificationWriter(path: path).emit(.publishTest, [(.layer, "abc")])
         let line = Array(try #require(try lines(of: path).first).utf8)
         var unnoticed = 0
         for index in line.indices {
@@ -95,7 +95,7 @@ struct LineFormatTests {
         ]
         let writer = try NotificationWriter(path: path)
         for text in texts {
-            writer.emit(.publishLayer, [(.reason, text), (Field(rawValue: "odd \" name"), text)])
+            writer.emit(.publishTest, [(.reason, text), (Field(rawValue: "odd \" name"), text)])
         }
         // One value a line, as hexadecimal UTF-8, by Python's own parser.
         let program = """
@@ -118,11 +118,11 @@ struct LineFormatTests {
         let writer = try NotificationWriter(path: path)
         let family = "👩‍👩‍👧‍👦"
         writer.emit(
-            .endImageConversion,
+            .test,
             [(.error, String(repeating: family, count: 9000)), (.status, "error"), (.reason, "short")])
         writer.emit(
-            .endImageConversion, [(.error, String(repeating: "\0", count: 200_000)), (.status, "error")])
-        writer.emit(.endImageConversion, [(.status, "ok")])
+            .test, [(.error, String(repeating: "\0", count: 200_000)), (.status, "error")])
+        writer.emit(.test, [(.status, "ok")])
         let found = try lines(of: path)
         #expect(found.count == 3)
         #expect(found.allSatisfy { $0.utf8.count < 64 << 10 })
@@ -142,7 +142,7 @@ struct LineFormatTests {
         let writer = try NotificationWriter(path: path, sync: .none)
         for length in 0..<30 {
             writer.emit(
-                .endImageConversion,
+                .test,
                 [
                     (.reason, String(repeating: "x", count: length)),
                     (.error, String(repeating: family, count: 4000)),
@@ -159,7 +159,7 @@ struct LineFormatTests {
         let writer = try NotificationWriter(path: path)
         let long = String(repeating: "a", count: 60_000)
         writer.emit(
-            .endImageConversion, [(.error, long), (.reason, long), (.image, String(long.prefix(9000)))])
+            .test, [(.error, long), (.reason, long), (.image, String(long.prefix(9000)))])
         let event = try #require(try events(of: path).first)
         #expect(event[.image]?.utf8.count == 9000)
         #expect(event[.error]?.utf8.count == event[.reason]?.utf8.count)
@@ -170,7 +170,7 @@ struct LineFormatTests {
     func manyFields() throws {
         let writer = try NotificationWriter(path: path)
         writer.emit(
-            .publishLayer,
+            .publishTest,
             (0..<1000).map { (Field(rawValue: "n\($0)" + String(repeating: "x", count: 200)), "value") })
         writer.emit(Action(rawValue: String(repeating: "a", count: 100_000)), [(.status, "ok")])
         let read = try events(of: path)
@@ -184,10 +184,21 @@ struct LineFormatTests {
         let names = [
             "time", "timestamp", "action", "event_id", "run_id", "seq", "prev", "host", "pid", "check",
         ]
-        try NotificationWriter(path: path).emit(.publishLayer, names.map { (Field(rawValue: $0), "forged") })
+        try NotificationWriter(path: path).emit(.publishTest, names.map { (Field(rawValue: $0), "forged") })
         let line = try #require(try lines(of: path).first)
         #expect(!line.contains("forged"))
         #expect(try events(of: path).first?.isProven == true)
+    }
+
+    @Test(
+        "an action of another form is written in the nearest one",
+        arguments: [
+            ("", "x"), ("Publish Layer", "x_ublish__ayer"), ("1a", "x1a"), ("a-b\n", "a_b_"), ("ä", "x__"),
+            ("_a", "x_a"),
+        ])
+    func malformedAction(name: String, expected: String) throws {
+        try NotificationWriter(path: path).emit(Action(rawValue: name), [(.text, "t")])
+        #expect(try events(of: path).map(\.action.rawValue) == [expected])
     }
 
     @Test("every known action has the form that actions have")

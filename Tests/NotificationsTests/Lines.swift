@@ -5,18 +5,6 @@ import Notifications
 import Platform
 import Support
 
-extension Action {
-    /// An event of the tests' own, of which the schema knows nothing but the form.
-    static let test = Action(rawValue: "test")
-    /// One that is forced to disk.
-    static let publishTest = Action(rawValue: "publish_test")
-}
-
-extension Field {
-    /// What an event of the tests' own says.
-    static let text = Field(rawValue: "text")
-}
-
 /// The non-empty lines of a file.
 func lines(of path: String) throws -> [String] {
     try text(of: path).split(separator: "\n").map(String.init)

@@ -20,7 +20,7 @@ struct LossTests {
         try directory.write("notifications.log", "{\"action\":\"torn")
         let writer = try NotificationWriter(path: path)
         writer.emit(.startDUCC)
-        writer.emit(.endDUCC)
+        writer.end()
         let content = try text(of: path)
         #expect(content.hasPrefix("{\"action\":\"torn\n{\"time\""))
         #expect(!content.contains("\n\n"))
@@ -223,7 +223,7 @@ struct LossTests {
     @Test("many threads of one writer: every event in order, each durable one on disk")
     func threads() throws {
         let writer = try NotificationWriter(path: path, sync: .every)
-        try Threads.forEach(200, width: 8) { writer.emit(.publishLayer, [(.layer, "\($0)")]) }
+        try Threads.forEach(200, width: 8) { writer.emit(.publishTest, [(.layer, "\($0)")]) }
         let read = try events(of: path)
         #expect(read.map { $0[.sequence] } == (1...200).map { "\($0)" })
         #expect(Set(read.compactMap { $0[.layer] }).count == 200)
@@ -240,12 +240,12 @@ struct LossTests {
         for round in 0..<TestScale.count(20, long: 200) {
             let victim = try RunningCommand(Programs.emitter, [path, "--count", "10000000"])
             try waitUntil("the writer writes") {
-                survivor.emit(.publishLayer, [(.layer, "\(round)")])
+                survivor.emit(.publishTest, [(.layer, "\(round)")])
                 return fileSize() > size + 50_000
             }
             victim.signal(SIGKILL)
             _ = try victim.wait()
-            survivor.emit(.publishLayer, [(.layer, "after \(round)")])
+            survivor.emit(.publishTest, [(.layer, "after \(round)")])
             size = fileSize()
         }
         // A line of which the kernel was still writing the second page may be torn; what follows is recovered.
@@ -264,7 +264,7 @@ struct LossTests {
             }
         }
         #expect(outOfOrder == 0)
-        let last = survivor.emit(.endDUCC)
+        let last = survivor.end()
         #expect("\(survivor.runIdentifier):\((next[survivor.runIdentifier] ?? 0) + 1)" == last)
     }
 }

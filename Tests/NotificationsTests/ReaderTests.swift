@@ -69,18 +69,38 @@ struct ReaderTests {
 
     @Test("of a damaged line that looks whole, the check says that it is none")
     func damagedRecovery() throws {
-        try NotificationWriter(path: path).emit(.publishLayer, [(.layer, "abc")])
+        try NotificationWriter(path: path).emit(.publishTest, [(.layer, "abc")])
         let line = try text(of: path)
         let damaged = line.replacing("abc", with: "abd")
-        #expect(try read("x" + line) == ["!", "+publish_layer"])
+        #expect(try read("x" + line) == ["!", "+publish_test"])
         #expect(try read("x" + damaged) == ["!"])
     }
 
-    @Test("a line longer than a reader holds is reported once and skipped")
+    @Test("a line longer than a reader holds is reported once, and the events in it are found")
     func longLine() throws {
         let long = String(repeating: "x", count: 3 << 20)
         #expect(try read("{\"action\":\"a\"}\n\(long)\n{\"action\":\"b\"}\n") == ["+a", "!", "+b"])
         #expect(try read("\(long)\n\(long)\n{\"action\":\"b\"}\n") == ["!", "!", "+b"])
+        let event = "{\"action\":\"a\"}"
+        #expect(try read("\(event)\(long)\(event)\(long)\(event)\n") == ["!", "+a", "+a", "+a"])
+        // What no line feed ends is read as far as it is no line in any case.
+        #expect(try read("\(long)\(event)") == ["!", "+a"])
+    }
+
+    @Test("space around one of our lines is no part of it; around the original's it is allowed")
+    func space() throws {
+        try NotificationWriter(path: path).emit(.test)
+        let line = try text(of: path).dropLast()
+        #expect(try read(" \(line)\n") == ["!", "+test"])
+        #expect(try read("\(line)\r\n") == ["!", "+test"])
+        #expect(try read(" {\"action\":\"a\"}\r\n") == ["+a"])
+    }
+
+    @Test("what two fragments of our lines make together is no event of the original DUCC's")
+    func glued() throws {
+        let line = "{\"time\":\"a\",\"timestamp\":\"b\",\"action\":\"x\"}"
+        #expect(try Event(line: Array(line.utf8)).isProven == false)
+        #expect(try read("torn\(line)\n") == ["!"])
     }
 
     @Test("whatever the pieces it is read in, a file yields the same")

@@ -33,7 +33,7 @@ struct RotationTests {
         writer.emit(.startDUCC)
         try rename(to: "notifications.log.1")
         #expect(try createExclusively())
-        writer.emit(.publishLayer)
+        writer.emit(.publishTest)
         #expect(try events(of: directory.path("notifications.log.1")).map { $0[.sequence] } == ["1"])
         #expect(try events(of: path).map { $0[.sequence] } == ["2"])
     }
@@ -44,10 +44,10 @@ struct RotationTests {
         writer.emit(.startDUCC)
         try rename(to: "notifications.log.1")
         let renamed = MonotonicClock.nanoseconds()
-        writer.emit(.publishLayer)
+        writer.emit(.publishTest)
         #expect(!Files.exists(path), "created at once: logrotate would have moved it away")
         try waitUntil("the writer creates the file") {
-            writer.emit(.publishLayer)
+            writer.emit(.publishTest)
             return Files.exists(path)
         }
         #expect(MonotonicClock.nanoseconds() - renamed >= 1_000_000_000)
@@ -62,7 +62,7 @@ struct RotationTests {
         let writer = try NotificationWriter(path: path)
         writer.emit(.startDUCC)
         unlink(path)
-        writer.emit(.publishLayer)
+        writer.emit(.publishTest)
         #expect(try events(of: path).map { $0[.sequence] } == ["2"])
         #expect(writer.lostCount == 0)
     }
@@ -90,11 +90,11 @@ struct RotationTests {
         writer.emit(.startDUCC)
         try rename(to: "notifications.log.1")
         try Files.makeDirectories(path)
-        for _ in 0..<3 { writer.emit(.publishLayer) }
+        for _ in 0..<3 { writer.emit(.publishTest) }
         #expect(try events(of: directory.path("notifications.log.1")).count == 4)
         rmdir(path)
         #expect(try createExclusively())
-        writer.emit(.endDUCC)
+        writer.end()
         #expect(try events(of: path).map { $0[.sequence] } == ["5"])
         #expect(writer.lostCount == 0)
     }
@@ -107,7 +107,7 @@ struct RotationTests {
         writer.emit(.startDUCC)
         #expect(Glibc.rename(directory.path("real/notifications.log"), directory.path("real/old")) == 0)
         try directory.write("real/notifications.log", "")
-        writer.emit(.endDUCC)
+        writer.end()
         #expect(try events(of: directory.path("real/notifications.log")).map { $0[.sequence] } == ["2"])
     }
 
@@ -122,7 +122,7 @@ struct RotationTests {
                 guard let writer = try? NotificationWriter(path: path, sync: .none) else { return }
                 var count = 0
                 while !isDone.load(ordering: .relaxed) {
-                    writer.emit(.publishLayer, [(.layer, "0123456789abcdef")])
+                    writer.emit(.publishTest, [(.layer, "0123456789abcdef")])
                     count += 1
                     if count % 20 == 0 { poll(nil, 0, 1) }
                 }

@@ -37,8 +37,8 @@ struct VerifierTests {
         let directory = try TemporaryDirectory()
         let writer = try NotificationWriter(path: directory.path("n.log"), sync: .none)
         writer.emit(.startDUCC)
-        for layer in 1...6 { writer.emit(.publishLayer, [(.layer, "\(layer)")]) }
-        writer.emit(.endDUCC)
+        for layer in 1...6 { writer.emit(.publishTest, [(.layer, "\(layer)")]) }
+        writer.end()
         run = writer.runIdentifier
         whole = try lines(of: directory.path("n.log"))
     }
@@ -139,7 +139,7 @@ struct VerifierTests {
     func unfinished() throws {
         #expect(try verify([Array(whole[..<5])]).findings == [found(.unfinishedRun, line: 5)])
         let directory = try TemporaryDirectory()
-        try NotificationWriter(path: directory.path("n.log"), sync: .none).emit(.publishLayer)
+        try NotificationWriter(path: directory.path("n.log"), sync: .none).emit(.publishTest)
         #expect(try verify([lines(of: directory.path("n.log"))]).findings.isEmpty)
     }
 
@@ -191,7 +191,7 @@ struct VerifierTests {
         let writers = try (0..<3).map { _ in
             try NotificationWriter(path: directory.path("n.log"), sync: .none)
         }
-        for _ in 0..<50 { for writer in writers { writer.emit(.publishLayer) } }
+        for _ in 0..<50 { for writer in writers { writer.emit(.publishTest) } }
         var lines = try lines(of: directory.path("n.log"))
         #expect(try verify([lines]).findings.isEmpty)
         lines.remove(at: 31)
@@ -204,7 +204,7 @@ struct VerifierTests {
     func manyGaps() throws {
         let directory = try TemporaryDirectory()
         let writer = try NotificationWriter(path: directory.path("n.log"), sync: .none)
-        for _ in 0..<200 { writer.emit(.publishLayer) }
+        for _ in 0..<200 { writer.emit(.publishTest) }
         let all = try lines(of: directory.path("n.log"))
         let odd = all.enumerated().filter { $0.offset % 2 == 0 }.map(\.element)
         #expect(try verify([odd]).findings.count == 99)

@@ -6,9 +6,13 @@ import Platform
 /// A directory that is removed, with everything in it, when the last reference goes.
 package final class TemporaryDirectory: Sendable {
     package let path: String
+    private let keepsEvents: Bool
 
-    /// - Parameter parent: where it is made; nil: `TMPDIR`, or `/tmp`.
-    package init(in parent: String? = nil) throws {
+    /// - Parameters:
+    ///   - parent: where it is made; nil: `TMPDIR`, or `/tmp`.
+    ///   - keepsEvents: whether its notification files are kept for validation.
+    package init(in parent: String? = nil, keepsEvents: Bool = true) throws {
+        self.keepsEvents = keepsEvents
         let base = parent ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         path = "\(base)/ducc-test-\(RandomIdentifier.hex(8))"
         try Files.makeDirectories(path)
@@ -20,7 +24,10 @@ package final class TemporaryDirectory: Sendable {
         try TemporaryDirectory(in: access("/dev/shm", W_OK) == 0 ? "/dev/shm" : nil)
     }
 
-    deinit { try? Files.removeTree(path) }
+    deinit {
+        if keepsEvents { KeptEvents.keep(from: path) }
+        try? Files.removeTree(path)
+    }
 
     /// The path of something in it.
     package func path(_ name: String) -> String { "\(path)/\(name)" }
