@@ -50,12 +50,17 @@ final class WriterProcess {
     private let input: OwnedDescriptor
     private let feed: String
 
-    init(_ path: String, in directory: TemporaryDirectory, prefix: [String] = []) throws {
+    init(
+        _ path: String, in directory: TemporaryDirectory, prefix: [String] = [],
+        program: String = Programs.emitter
+    )
+        throws
+    {
         feed = directory.path("feed-\(RandomIdentifier.hex(4))")
         guard mkfifo(feed, 0o600) == 0 else { throw SystemError("make", feed) }
         // Open for reading and writing, so that neither side waits for the other.
         input = try OwnedDescriptor(opening: feed, O_RDWR)
-        let words = prefix + [Programs.emitter, path, "--input"]
+        let words = prefix + [program, path, "--input"]
         command = try RunningCommand(words[0], Array(words.dropFirst()), input: feed)
     }
 
