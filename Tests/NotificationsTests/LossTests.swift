@@ -42,7 +42,8 @@ struct LossTests {
         try #require(socketpair(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0, &ends) == 0)
         let ours = OwnedDescriptor(raw: ends[0])
         let theirs = OwnedDescriptor(raw: ends[1])
-        let process = try ChildProcess.start(Programs.emitter, ["--count", "20", "--", "-"], output: theirs.raw)
+        let process = try ChildProcess.start(
+            Programs.emitter, ["--count", "20", "--", "-"], output: theirs.raw)
         var packets: [String] = []
         while packets.count < 20 {
             var packet = [UInt8](repeating: 0, count: 64 << 10)
