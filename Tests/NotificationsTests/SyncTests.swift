@@ -126,6 +126,24 @@ struct SyncTests {
         #expect(meanwhile > 10, "\(meanwhile) events while a sync ran")
     }
 
+    @Test("a sync that fails has failed for each event it was for: the system tells it only once")
+    func sharedFailure() throws {
+        // While the first sync runs, the other threads' events come to wait for the second, which fails.
+        let noted = try noting(milliseconds: 300, onlyFirst: true, error: "n == 2 ? EIO : 0")
+        let result = try emit(
+            ["--count", "2", "--threads", "8", "--publish", "--sync", "publish"], noted)
+        #expect(result.code == 0)
+        let calls = try noted.calls().map(\.what)
+        let syncs = calls.indices.filter { calls[$0] == "sync" }
+        try #require(syncs.count > 2)
+        // The last of them may have been written when that sync had just begun.
+        let waiting = calls[syncs[0]..<syncs[1]].count { $0.hasPrefix("write ") }
+        let said = result.errors.split(separator: "\n")
+        #expect(
+            waiting > 4 && said.count <= waiting && said.count >= waiting - 2, "\(said.count) of \(waiting)")
+        #expect(said.allSatisfy { $0.hasSuffix(": Input/output error") })
+    }
+
     @Test("a sync that fails is one line, and costs no event")
     func failing() throws {
         let noted = try noting(error: "EIO")
