@@ -25,6 +25,8 @@ struct StandardOutputTests {
 
     /// What a descriptor has to read now.
     private func received(_ descriptor: CInt) -> String {
+        var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard poll(&state, 1, 0) == 1 else { return "" }
         var bytes = [UInt8](repeating: 0, count: 64 << 10)
         let count = read(descriptor, &bytes, bytes.count)
         return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)

@@ -13,16 +13,21 @@ struct NeverReadTests {
     init() throws { directory = try TemporaryDirectory() }
 
     /// Starts a writer of so many events into standard output.
-    private func start(_ count: Int, output: CInt, errors: String) throws -> ChildProcess {
+    private func start(
+        _ count: Int, output: CInt, errors: String, prefix: [String] = []
+    ) throws -> ChildProcess {
         let file = try OwnedDescriptor(opening: errors, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+        let words = prefix + [Programs.emitter, "--count", "\(count)", "--", "-"]
         return try ChildProcess.start(
-            Programs.emitter, ["--count", "\(count)", "--", "-"], output: output, errors: file.raw)
+            words[0], Array(words.dropFirst()), output: output, errors: file.raw)
     }
 
     private func isNonBlocking(_ descriptor: CInt) -> Bool { fcntl(descriptor, F_GETFL) & O_NONBLOCK != 0 }
 
-    @Test("a pipe that is full and never read stops no writer, and stays a blocking one for the others")
-    func fullPipe() throws {
+    @Test(
+        "a pipe that is full and never read stops no writer, and stays a blocking one for the others",
+        arguments: [false, true])
+    func fullPipe(isTakenMeanwhile: Bool) throws {
         var ends: [CInt] = [0, 0]
         try #require(pipe(&ends) == 0)
         let reading = OwnedDescriptor(raw: ends[0])
@@ -35,7 +40,17 @@ struct NeverReadTests {
         _ = fcntl(reading.raw, F_SETFL, O_NONBLOCK)
 
         let errors = directory.path("errors")
-        let process = try start(300, output: writing.raw, errors: errors)
+        // As it is where another writer takes the room that there was.
+        let interposed = try Interposed(
+            """
+            #include <poll.h>
+            int poll(struct pollfd *descriptors, nfds_t count, int timeout) {
+                for (nfds_t i = 0; i < count; i++) descriptors[i].revents = POLLOUT;
+                return count;
+            }
+            """, stream: "", in: directory)
+        let prefix = isTakenMeanwhile ? interposed.prefix : []
+        let process = try start(300, output: writing.raw, errors: errors, prefix: prefix)
         var isEnded = false
         defer {
             if !isEnded {
