@@ -50,8 +50,8 @@ struct FullDiskTests {
         try waitUntil("all writers write") { floods.allSatisfy { $0.command.outputSoFar != "" } }
         let cycles = TestScale.count(3, long: 30)
         for cycle in 1...cycles {
-            let before = floods.map { $0.command.errorsSoFar.utf8.count }
             try disk.fill()
+            let before = floods.map { $0.command.errorsSoFar.utf8.count }
             try waitUntil("each writer has lost an event") {
                 zip(floods, before).allSatisfy { $0.command.errorsSoFar.utf8.count > $1 }
             }

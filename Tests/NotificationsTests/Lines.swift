@@ -71,4 +71,11 @@ final class WriterProcess {
         guard write(input.raw, line, line.count) == line.count else { throw SystemError("write to", feed) }
         try waitUntil("the event \(layer.prefix(20)) is emitted") { command.outputSoFar.utf8.count > before }
     }
+
+    /// The lines of standard error, once there are so many: they come another way than the output that `emit` waits for.
+    func reports(_ count: Int) throws -> [String] {
+        func lines() -> [String] { command.errorsSoFar.split(separator: "\n").map(String.init) }
+        try waitUntil("standard error has \(count) lines") { lines().count >= count }
+        return lines()
+    }
 }

@@ -26,7 +26,7 @@ struct MovedPathTests {
         try writer.emit("a")
         try Files.removeTree(parent)
         for text in ["b", "c"] { try writer.emit(text) }
-        let reports = writer.command.errorsSoFar.split(separator: "\n")
+        let reports = try writer.reports(2)
         #expect(reports.count == 2)
         for (report, text) in zip(reports, ["b", "c"]) {
             #expect(report.hasPrefix("notification lost (\(path): No such file or directory): {\"time\""))

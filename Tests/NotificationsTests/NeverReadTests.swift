@@ -108,7 +108,7 @@ struct NeverReadTests {
         reader = nil
         _ = reader
         try writer.emit("b")
-        #expect(writer.command.errorsSoFar.contains("(\(path): Broken pipe): {"))
+        #expect(try writer.reports(1).first?.contains("(\(path): Broken pipe): {") == true)
         let next = try OwnedDescriptor(opening: path, O_RDONLY | O_NONBLOCK)
         try writer.emit("c")
         let read = try available(next.raw).split(separator: "\n").map { try Event(line: Array($0.utf8)) }

@@ -65,7 +65,7 @@ struct PermissionTests {
         for text in ["b", "c"] { try writer.emit(text) }
         #expect(try events(of: path + ".1").map { $0[.text] } == ["a", "b", "c"])
         // Said once, not for every event.
-        let said = writer.command.errorsSoFar.split(separator: "\n")
+        let said = try writer.reports(1)
         #expect(said.count == 1 && said[0].contains("Permission denied"))
         chmod(path, 0o666)
         try writer.emit("d")

@@ -35,11 +35,6 @@ struct WriteErrorTests {
 
     private func verify() throws -> CommandResult { try run(Programs.follow, ["verify", path]) }
 
-    /// What standard error says about each lost event.
-    private func reports(_ writer: WriterProcess) -> [String] {
-        writer.command.errorsSoFar.split(separator: "\n").map(String.init)
-    }
-
     @Test("events that a disk error takes are printed, counted, declared and skipped by prev")
     func inputOutputError() throws {
         // Event 3; its declaration twice, each time before an event that must not come before it.
@@ -54,7 +49,7 @@ struct WriteErrorTests {
         #expect(notice[.lostFirst] == "3" && notice[.lostLast] == "7")
         #expect(notice[.error] == "Input/output error")
         for (earlier, later) in zip(read, read.dropFirst()) { #expect(later[.previous] == earlier[.check]) }
-        let reports = reports(writer)
+        let reports = try writer.reports(3)
         #expect(reports.count == 3)
         for (report, text) in zip(reports, ["c", "d", "e"]) {
             let parts = report.split(separator: ": {", maxSplits: 1)
@@ -135,7 +130,8 @@ struct WriteErrorTests {
         #expect(read.map { $0[.sequence] } == ["1", "3", "4"])
         #expect(read[1][.lostFirst] == "2" && read[1][.lostLast] == "2")
         #expect(read[1][.error] == "No space left on device" && read[1][.previous] == read[0][.check])
-        #expect(reports(writer).count == 1 && reports(writer)[0].contains("\"text\":\"b\""))
+        let reports = try writer.reports(1)
+        #expect(reports.count == 1 && reports[0].contains("\"text\":\"b\""))
         // No empty line: what the next event begins with is what ends the fragment.
         #expect(!(try text(of: path).contains("\n\n")))
         let result = try verify()
