@@ -35,8 +35,7 @@ struct NotificationFile: ~Copyable {
         self.mode = mode
         isStandardOutput = path == "-" || path == "/dev/stdout"
         if isStandardOutput {
-            descriptor = SharedDescriptor(OwnedDescriptor(raw: fcntl(1, F_DUPFD_CLOEXEC, 0)))
-            let code = adopt()
+            let code = openStandardOutput()
             if code != 0 { throw NotificationFileError(path: path, code: code) }
             return
         }
@@ -135,6 +134,29 @@ struct NotificationFile: ~Copyable {
         return adopt()
     }
 
+    /// Descriptor 1 belongs to others too: to this process's own output, and to whoever it was inherited from.
+    ///
+    /// - Returns: 0, or an error number.
+    private mutating func openStandardOutput() -> CInt {
+        descriptor = SharedDescriptor(OwnedDescriptor(raw: fcntl(1, F_DUPFD_CLOEXEC, 0)))
+        let code = adopt()
+        if code != 0 { return code }
+        switch kind {
+        case .regular:
+            // `> FILE` in a shell: without O_APPEND an event would overwrite what another writer has appended since.
+            // On descriptor 1 itself, so that what this process prints doesn't overwrite an event either.
+            let flags = fcntl(1, F_GETFL)
+            if flags >= 0 { _ = fcntl(1, F_SETFL, flags | O_APPEND) }
+        case .fifo, .terminal:
+            // Opened anew, so that it can be written without waiting while it stays blocking for the others. Where
+            // that is not allowed, or nobody reads the pipe, it is written only where there is room.
+            let opened = Glibc.open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+            if opened >= 0 { descriptor = SharedDescriptor(OwnedDescriptor(raw: opened)) }
+        case .socket: break
+        }
+        return 0
+    }
+
     /// Finds out what was opened.
     private mutating func adopt() -> CInt {
         guard let descriptor else { return EBADF }
@@ -190,7 +212,7 @@ struct NotificationFile: ~Copyable {
                 send(descriptor, bytes.baseAddress, bytes.count, CInt(ducc_MSG_DONTWAIT_NOSIGNAL))
             }
         case .fifo, .terminal:
-            // Standard output belongs to others too and may block: only where there is room.
+            // Standard output that could not be opened anew may block: only where there is room.
             var state = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
             if poll(&state, 1, 0) == 0 {
                 errno = EAGAIN

@@ -13,6 +13,9 @@ final class SharedSync: @unchecked Sendable {
     private var generation = 0
     private var syncedUpTo: UInt64 = 0
     private var isRunning = false
+    /// The lines that the last failed sync was for. The system tells an error once: another sync of the same lines
+    /// would succeed although they may not be on disk.
+    private var failed: (generation: Int, lines: ClosedRange<UInt64>, code: CInt)?
 
     init() {
         pthread_mutex_init(mutex, nil)
@@ -38,6 +41,7 @@ final class SharedSync: @unchecked Sendable {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while true {
+            if let failed, failed.generation == generation, failed.lines.contains(line) { return failed.code }
             if self.generation == generation && syncedUpTo >= line { return 0 }
             if !isRunning { break }
             pthread_cond_wait(changed, mutex)
@@ -51,6 +55,8 @@ final class SharedSync: @unchecked Sendable {
         if code == 0 {
             self.generation = generation
             syncedUpTo = upTo
+        } else {
+            failed = (generation, (self.generation == generation ? syncedUpTo + 1 : 1)...upTo, code)
         }
         pthread_cond_broadcast(changed)
         return code

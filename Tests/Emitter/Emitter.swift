@@ -35,6 +35,9 @@ struct Emit: ParsableCommand {
     @Flag(help: "Emit publish_layer, which is durable, instead of end_layer_conversion.")
     var publish = false
 
+    @Option(help: "With --publish: how many of the threads do; the others emit what is not durable.")
+    var publishers = Int.max
+
     @Flag(
         help:
             "Emit publish_test with each line of standard input as its text, and print its event_id when it is done."
@@ -62,10 +65,11 @@ struct Emit: ParsableCommand {
             }
             return
         }
-        let action = publish ? Action.publishLayer : .endLayerConversion
-        let fields = publish ? Self.image + [(.layerDigest, Self.digest)] : Self.conversion
         let begin = MonotonicClock.nanoseconds()
-        try Threads.forEach(threads, width: threads) { [self] _ in
+        try Threads.forEach(threads, width: threads) { [self] thread in
+            let publishes = publish && thread < publishers
+            let action = publishes ? Action.publishLayer : .endLayerConversion
+            let fields = publishes ? Self.image + [(.layerDigest, Self.digest)] : Self.conversion
             for number in 0..<count {
                 if rate > 0 {
                     pause(until: begin + UInt64(number) * 1_000_000_000 * UInt64(threads) / UInt64(rate))

@@ -38,12 +38,17 @@ final class WriterProcess {
     private let input: OwnedDescriptor
     private let feed: String
 
-    init(_ path: String, in directory: TemporaryDirectory, prefix: [String] = []) throws {
+    init(
+        _ path: String, in directory: TemporaryDirectory, prefix: [String] = [],
+        program: String = Programs.emitter
+    )
+        throws
+    {
         feed = directory.path("feed-\(RandomIdentifier.hex(4))")
         guard mkfifo(feed, 0o600) == 0 else { throw SystemError("make", feed) }
         // Open for reading and writing, so that neither side waits for the other.
         input = try OwnedDescriptor(opening: feed, O_RDWR)
-        let words = prefix + [Programs.emitter, path, "--input"]
+        let words = prefix + [program, path, "--input"]
         command = try RunningCommand(words[0], Array(words.dropFirst()), input: feed)
     }
 
@@ -53,5 +58,12 @@ final class WriterProcess {
         let line = Array((layer + "\n").utf8)
         guard write(input.raw, line, line.count) == line.count else { throw SystemError("write to", feed) }
         try waitUntil("the event \(layer.prefix(20)) is emitted") { command.outputSoFar.utf8.count > before }
+    }
+
+    /// The lines of standard error, once there are so many: they come another way than the output that `emit` waits for.
+    func reports(_ count: Int) throws -> [String] {
+        func lines() -> [String] { command.errorsSoFar.split(separator: "\n").map(String.init) }
+        try waitUntil("standard error has \(count) lines") { lines().count >= count }
+        return lines()
     }
 }

@@ -90,7 +90,7 @@ struct LossTests {
         // prev skips what isn't in the file.
         #expect(notice[.previous] == readable[1][.check])
         #expect(readable[3][.previous] == notice[.check])
-        let reported = writer.command.errorsSoFar.split(separator: "\n")
+        let reported = try writer.reports(2)
         #expect(reported.count == 2)
         #expect(reported[0].contains(lost) && reported[0].contains("File too large"))
     }
@@ -169,7 +169,7 @@ struct LossTests {
         #expect(read.map(\.action) == [.notificationWriteFailed, .publishTest])
         #expect(read[0][.lostFirst] == "1" && read[0][.lostLast] == "3")
         #expect(read[0][.sequence] == "4" && read[1][.sequence] == "5")
-        let reported = writer.command.errorsSoFar.split(separator: "\n")
+        let reported = try writer.reports(2)
         #expect(reported.count == 2)
         #expect(reported[0].contains("\"text\":\"a\"") && reported[1].contains("\"text\":\"b\""))
     }
@@ -180,7 +180,7 @@ struct LossTests {
         let reader = try OwnedDescriptor(opening: path, O_RDONLY | O_NONBLOCK)
         let writer = try WriterProcess(path, in: directory)
         for _ in 0..<40 { try writer.emit(String(repeating: "x", count: 20_000)) }
-        #expect(writer.command.errorsSoFar.contains("Resource temporarily unavailable"))
+        #expect(try writer.reports(1)[0].contains("Resource temporarily unavailable"))
         let received = available(reader.raw).split(separator: "\n")
         #expect(received.count >= 15 && received.count < 40)
         for line in received {
