@@ -78,8 +78,8 @@ struct Emit: ParsableCommand {
             }
         }
         let seconds = Double(MonotonicClock.nanoseconds() - begin) / 1e9
-        print("run \(writer.runIdentifier)")
         print("lost \(writer.lostCount)")
+        print("run \(writer.runIdentifier)")
         print(Int(Double(count * threads) / seconds))
         if writer.lostCount > 0 { throw ExitCode(1) }
     }

@@ -70,6 +70,27 @@ struct NeverReadTests {
         #expect(try lines(of: errors).allSatisfy { $0.contains("(-: Resource temporarily unavailable): {") })
     }
 
+    @Test("standard error that is full and never read doesn't stop the writer that reports its losses there")
+    func fullStandardError() throws {
+        var ends: [CInt] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        let reading = OwnedDescriptor(raw: ends[0])
+        let writing = OwnedDescriptor(raw: ends[1])
+        // More than a pipe holds; the first report that finds it full waits for a second, and no other.
+        let begin = MonotonicClock.nanoseconds()
+        let process = try ChildProcess.start(
+            Programs.emitter, ["/dev/full", "--count", "500"], errors: writing.raw)
+        let end = try process.endDescriptor()
+        var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
+        let hasEnded = poll(&descriptor, 1, 20_000) == 1
+        if !hasEnded { process.signalGroup(SIGKILL) }
+        #expect(process.wait() == .exited(1))
+        #expect(MonotonicClock.nanoseconds() - begin < 10_000_000_000)
+        #expect(!isNonBlocking(writing.raw))
+        _ = fcntl(reading.raw, F_SETFL, O_NONBLOCK)
+        #expect(available(reading.raw).hasPrefix("notification lost (/dev/full: No space left on device): {"))
+    }
+
     @Test("a terminal that is never read, as after Ctrl-S, stops no writer, and stays a blocking one")
     func stoppedTerminal() throws {
         let terminal = try PseudoTerminal(columns: 80)
