@@ -20,8 +20,12 @@ public struct Action: RawRepresentable, Hashable, Sendable, CustomStringConverti
     /// Whether the name has the form that every action must have: `[a-z][a-z0-9_]*`, and no more than
     /// ``longestName`` bytes.
     public var isWellFormed: Bool {
-        guard let first = rawValue.utf8.first, (0x61...0x7a).contains(first) else { return false }
-        return rawValue.utf8.count <= Self.longestName && rawValue.utf8.allSatisfy(Self.isAllowed)
+        // Asked for each event: through a span, which costs nothing but the look.
+        rawValue.utf8Span.span.withUnsafeBufferPointer { name in
+            guard let first = name.first, (0x61...0x7a).contains(first), name.count <= Self.longestName
+            else { return false }
+            return name.allSatisfy(Self.isAllowed)
+        }
     }
 
     /// The nearest name that has the form: an event is worth more than its name.

@@ -108,7 +108,7 @@ public struct Event: Sendable {
         }
     }
 
-    private static func span(
+    static func span(
         of field: Field, in bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]
     ) -> FieldSpan? {
         var name = field.rawValue

@@ -92,6 +92,7 @@ public struct Field: RawRepresentable, Hashable, Sendable, CustomStringConvertib
 
     /// Whether the writer itself sets the field, so that nobody else may.
     public var isSetByWriter: Bool {
+        // Asked for each field of each event: the length alone rules out nearly all.
         switch rawValue.utf8.count {
         case 3: rawValue == "seq" || rawValue == "pid"
         case 4: rawValue == "time" || rawValue == "prev" || rawValue == "host"

@@ -75,32 +75,35 @@ struct LineBuffer: ~Copyable {
 
     /// Text as the inside of a JSON string.
     ///
-    /// Beyond what JSON demands, the three characters that programs other than ours take for the end of a line
-    /// (U+0085, U+2028, U+2029) are escaped: a line stays one line for everybody.
+    /// Beyond what JSON demands, U+2028 and U+2029 are escaped, which programs other than ours take for the end of a
+    /// line, and the control characters from U+0080 to U+009F, which terminals obey: a line stays one line for
+    /// everybody, and text.
     mutating func appendEscaped(_ text: String) {
-        var text = text
-        text.withUTF8 { source in
-            var index = 0
-            let end = source.count
-            while index < end {
-                // Eight at a time, as long as none of them is special or beyond ASCII.
-                while index + 8 <= end, let base = source.baseAddress {
-                    let word = UnsafeRawPointer(base + index).loadUnaligned(as: UInt64.self)
-                    if SpecialBytes.mask(word) != 0 { break }
-                    UnsafeMutableRawPointer(memory + 1 + count).storeBytes(of: word, as: UInt64.self)
-                    count += 8
-                    index += 8
-                }
-                if index == end { break }
-                let byte = source[index]
-                if byte >= 0x20 && byte != 0x22 && byte != 0x5c && byte != 0xc2 && byte != 0xe2 {
-                    memory[1 + count] = byte
-                    count += 1
-                    index += 1
-                    continue
-                }
-                index += appendSpecial(source, index)
+        // Through a span: nothing is retained or copied, of short texts neither.
+        text.utf8Span.span.withUnsafeBufferPointer { appendEscaped($0) }
+    }
+
+    private mutating func appendEscaped(_ source: UnsafeBufferPointer<UInt8>) {
+        var index = 0
+        let end = source.count
+        while index < end {
+            // Eight at a time, as long as none of them is special or beyond ASCII.
+            while index + 8 <= end, let base = source.baseAddress {
+                let word = UnsafeRawPointer(base + index).loadUnaligned(as: UInt64.self)
+                if SpecialBytes.mask(word) != 0 { break }
+                UnsafeMutableRawPointer(memory + 1 + count).storeBytes(of: word, as: UInt64.self)
+                count += 8
+                index += 8
             }
+            if index == end { break }
+            let byte = source[index]
+            if byte >= 0x20 && byte != 0x22 && byte != 0x5c && byte != 0xc2 && byte != 0xe2 {
+                memory[1 + count] = byte
+                count += 1
+                index += 1
+                continue
+            }
+            index += appendSpecial(source, index)
         }
     }
 
@@ -114,18 +117,21 @@ struct LineBuffer: ~Copyable {
         case 0x0a: append(text: "\\n")
         case 0x0d: append(text: "\\r")
         case 0x09: append(text: "\\t")
-        case 0xc2 where source[index + 1] == 0x85:
-            append(text: "\\u0085")
+        case 0xc2 where source[index + 1] < 0xa0:
+            appendControl(source[index + 1])
             return 2
         case 0xe2 where source[index + 1] == 0x80 && source[index + 2] & 0xfe == 0xa8:
             append(text: source[index + 2] == 0xa8 ? "\\u2028" : "\\u2029")
             return 3
         case 0xc2, 0xe2: append(byte)
-        default:
-            append(text: "\\u00")
-            append(LineHash.digit(byte >> 4))
-            append(LineHash.digit(byte & 15))
+        default: appendControl(byte)
         }
         return 1
+    }
+
+    private mutating func appendControl(_ code: UInt8) {
+        append(text: "\\u00")
+        append(LineHash.digit(code >> 4))
+        append(LineHash.digit(code & 15))
     }
 }

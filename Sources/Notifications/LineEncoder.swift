@@ -43,7 +43,9 @@ struct LineEncoder: ~Copyable {
         encodeEnvelope(action, sequence)
         let envelope = buffer.count
         var textBytes = 0
-        for (field, value) in fields { textBytes += field.rawValue.utf8.count + value.utf8.count + 6 }
+        for index in fields.indices {
+            textBytes += fields[index].0.rawValue.utf8.count + fields[index].1.utf8.count + 6
+        }
         var fits = buffer.fits(textBytes)
         if fits {
             encodeOwn(fields)
@@ -83,11 +85,12 @@ struct LineEncoder: ~Copyable {
 
     /// A field that the writer sets itself is never taken from a caller: the line would have it twice.
     private mutating func encodeOwn(_ fields: [(Field, String)]) {
-        for (field, value) in fields where !field.isSetByWriter {
+        // By index: a loop over the pairs retains both texts of each.
+        for index in fields.indices where !fields[index].0.isSetByWriter {
             buffer.append(text: ",\"")
-            buffer.appendEscaped(field.rawValue)
+            buffer.appendEscaped(fields[index].0.rawValue)
             buffer.append(text: "\":\"")
-            buffer.appendEscaped(value)
+            buffer.appendEscaped(fields[index].1)
             buffer.append(UInt8(ascii: "\""))
         }
     }

@@ -11,18 +11,18 @@ enum LongText {
     ///
     /// Where even values of one `…` are too long (thousands of fields), the last fields are left out.
     static func fit(_ fields: [(Field, String)], into room: Int) -> [(Field, String)] {
-        var fields = fields.filter { !$0.0.isSetByWriter }
-        var names = fields.map { encodedLength(of: $0.0.rawValue) + punctuation }
-        var values = fields.map { encodedLength(of: $0.1) }
-        func least() -> Int {
-            names.reduce(0, +) + values.reduce(0) { $0 + min($1, ellipsisLength) }
+        var available = room
+        var least = 0
+        var values: [Int] = []
+        let fields = fields.filter { !$0.0.isSetByWriter }.prefix { field, value in
+            let name = encodedLength(of: field.rawValue) + punctuation
+            let length = encodedLength(of: value)
+            guard available - name >= least + min(length, ellipsisLength) else { return false }
+            available -= name
+            least += min(length, ellipsisLength)
+            values.append(length)
+            return true
         }
-        while !fields.isEmpty, least() > room {
-            fields.removeLast()
-            names.removeLast()
-            values.removeLast()
-        }
-        let available = room - names.reduce(0, +)
         var low = ellipsisLength
         var high = max(available, ellipsisLength)
         // The greatest common length with which everything fits.
@@ -56,7 +56,7 @@ enum LongText {
         text.unicodeScalars.reduce(0) { length, scalar in
             switch scalar.value {
             case 0x22, 0x5c, 0x0a, 0x0d, 0x09: length + 2
-            case 0..<0x20, 0x85, 0x2028, 0x2029: length + 6
+            case 0..<0x20, 0x80..<0xa0, 0x2028, 0x2029: length + 6
             default: length + UTF8.width(scalar)
             }
         }

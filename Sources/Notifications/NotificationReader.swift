@@ -136,16 +136,27 @@ public struct NotificationReader: ~Copyable {
     // MARK: Events come out
 
     /// The next item of what was read, or nil where `fill` must read more first.
-    public mutating func next() -> NotificationItem? {
-        switch advance() {
-        case nil: nil
-        case .unreadable(let problem, let excerpt): .unreadable(problem, excerpt: excerpt)
-        case .record:
-            .event(
-                withRecord {
-                    Event(record: $0, $1, fileFingerprint: fileFingerprint, offset: recordOffset)
-                })
+    public mutating func next() -> NotificationItem? { next { _ in true } }
+
+    /// The next wanted event, or a line that is none; nil where `fill` must read more first.
+    ///
+    /// - Parameter isWanted: is asked of each event where it lies: an unwanted one is never copied.
+    // Not inlined: Swift 6.3.1 crashes when it inlines this into `next`.
+    @inline(never)
+    public mutating func next(where isWanted: (borrowing NotificationRecord) -> Bool) -> NotificationItem? {
+        while let step = advance() {
+            switch step {
+            case .unreadable(let problem, let excerpt): return .unreadable(problem, excerpt: excerpt)
+            case .record:
+                let event = withRecord { bytes, spans in
+                    isWanted(NotificationRecord(bytes, spans))
+                        ? Event(record: bytes, spans, fileFingerprint: fileFingerprint, offset: recordOffset)
+                        : nil
+                }
+                if let event { return .event(event) }
+            }
         }
+        return nil
     }
 
     /// The next step, with nothing copied.

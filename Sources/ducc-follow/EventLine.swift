@@ -62,8 +62,8 @@ struct EventLine {
             return (reason.isEmpty || (width ?? 80) < 60 ? "error" : "error: " + reason, .red)
         }
         if (width ?? 80) < 60 { return (TextLayout.printable(status), status == "ok" ? .green : nil) }
-        let size = event[.sizeBytes].flatMap { Int64($0) }.map(HumanText.bytes) ?? ""
-        let elapsed = event[.timeElapsedSeconds].flatMap { Double($0) }.map(HumanText.seconds) ?? ""
+        let size = event.sizeBytes.map(HumanText.bytes) ?? ""
+        let elapsed = event.timeElapsedSeconds.map(HumanText.seconds) ?? ""
         let reason = event[.reason] ?? ""
         if size.isEmpty, elapsed.isEmpty, status.isEmpty { return (TextLayout.printable(reason), nil) }
         let text = [
@@ -75,7 +75,7 @@ struct EventLine {
 
     private func paint(_ event: Event, _ text: String) -> String {
         let action = event.action.rawValue
-        if event[.status] == "error" || event.action == .notificationWriteFailed {
+        if event.status == .error || event.action == .notificationWriteFailed {
             return Colour.red.paint(text, if: hasColour)
         }
         if action.hasPrefix("publish_") { return Colour.green.paint(text, if: hasColour) }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Following
+import Notifications
 
 /// `ducc-follow [follow] FILE …`
 struct FollowCommand: ParsableCommand {
@@ -91,10 +92,7 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case human, json
 }
 
-/// The values of the `status` field.
-enum EventStatus: String, ExpressibleByArgument, CaseIterable {
-    case ok, error
-}
+extension EventStatus: ExpressibleByArgument {}
 
 /// `300`, `300s`, `5m`, `1h`.
 struct TimeSpan: ExpressibleByArgument {

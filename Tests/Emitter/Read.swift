@@ -20,10 +20,11 @@ struct Read: ParsableCommand {
         var events = 0
         var wanted = 0
         while try reader.fill(from: descriptor.raw, path: file) {
-            while let item = reader.next() {
-                guard case .event(let event) = item else { continue }
+            while let item = reader.next(where: {
                 events += 1
-                if event[.action] == "publish_image" { wanted += 1 }
+                return $0[.action] == "publish_image"
+            }) {
+                if case .event = item { wanted += 1 }
             }
         }
         print(

@@ -84,6 +84,26 @@ struct DecoderTests {
         }
     }
 
+    @Test("known fields are numbers, a status and a range, where they have that form")
+    func typed() throws {
+        let good = try event(
+            #"{"action":"notification_write_failed","run_id":"r","seq":"18446744073709551615","pid":"7","status":"error","#
+                + #""size_bytes":"5","bytes_downloaded":"6","layers":"3","layers_reused":"2","files":"0","#
+                + #""time_elapsed_s":"1.500000","lost_first":"3","lost_last":"5","caused_by":"r:1","image":"a/b:1"}"#
+        )
+        #expect(good.runIdentifier == "r" && good.sequence == .max && good.process == 7)
+        #expect(good.status == .error && good.sizeBytes == 5 && good.bytesDownloaded == 6)
+        #expect(good.layers == 3 && good.layersReused == 2 && good.files == 0)
+        #expect(good.timeElapsedSeconds == 1.5 && good.lost == 3...5)
+        #expect(good.causedBy == "r:1" && good.image == "a/b:1" && good.imageRequest == nil)
+        let odd = try event(
+            #"{"action":"notification_write_failed","seq":"18446744073709551616","pid":"+7","status":"fine","#
+                + #""size_bytes":"-5","layers":"","lost_first":"6","lost_last":"5","time_elapsed_s":"soon"}"#)
+        #expect(odd.sequence == nil && odd.process == nil && odd.status == nil && odd.sizeBytes == nil)
+        #expect(odd.layers == nil && odd.lost == nil && odd.timeElapsedSeconds == nil)
+        #expect(try event(#"{"action":"x","lost_first":"3","lost_last":"5"}"#).lost == nil)
+    }
+
     @Test("a check that isn't the last field, or is empty, proves nothing")
     func oddChecks() throws {
         #expect(try event(#"{"action":"x","check":"0","image":"y"}"#).isProven == false)

@@ -190,6 +190,17 @@ struct LineFormatTests {
         #expect(try events(of: path).first?.isProven == true)
     }
 
+    @Test("what a terminal would obey, or another program take for a line's end, is escaped, and read back")
+    func controls() throws {
+        let text = "\u{7f}\u{80}\u{85}\u{9b}31m\u{9f}\u{a0}\u{2028}\u{2029}é"
+        try NotificationWriter(path: path).emit(.test, [(.text, text)])
+        let line = try #require(try lines(of: path).first)
+        #expect(
+            line.contains(
+                "\u{7f}" + #"\u0080\u0085\u009b31m\u009f"# + "\u{a0}" + #"\u2028\u2029é"#), "\(line)")
+        #expect(try events(of: path).first?[.text] == text)
+    }
+
     @Test(
         "an action of another form is written in the nearest one",
         arguments: [

@@ -115,6 +115,31 @@ struct ReaderTests {
         #expect(found == ["+a", "!", "+b", "+c"])
     }
 
+    @Test("an event can be looked at where it lies, and only the wanted ones are copied")
+    func wanted() throws {
+        try directory.write(
+            "notifications.log",
+            #"{"action":"a","image":"x\u0041"}"# + "\ntorn\n" + #"{"action":"b","image":"y"}"# + "\n")
+        var reader = NotificationReader()
+        let file = try OwnedDescriptor(opening: path, O_RDONLY)
+        #expect(try reader.fill(from: file.raw, path: path))
+        var seen: [String] = []
+        var found: [String] = []
+        while let item = reader.next(where: { record in
+            let encoded = record.withEncodedValue(of: .image) { $0.byteCount } ?? -1
+            seen.append("\(record[.image] ?? "") \(encoded) \(record.withLine { $0.byteCount })")
+            return record[.action] == "b" && record[.status] == nil
+        }) {
+            if case .event(let event) = item {
+                found.append(event.action.rawValue)
+            } else {
+                found.append("!")
+            }
+        }
+        #expect(found == ["!", "b"])
+        #expect(seen == ["xA 7 32", "y 1 26"])
+    }
+
     @Test("an identifier of a line without event_id is the same when reading goes on at its offset")
     func identifiers() throws {
         try directory.write("notifications.log", "{\"action\":\"a\"}\n{\"action\":\"b\"}\n")

@@ -1,0 +1,34 @@
+// An event where it lies in a reader's memory: what a filter looks at before anything is copied.
+
+/// An event that a reader has come to, for as long as a closure looks at it (``NotificationReader/next(where:)``).
+public struct NotificationRecord: ~Copyable {
+    private let bytes: UnsafeRawBufferPointer
+    private let spans: [FieldSpan]
+
+    init(_ bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]) {
+        self.bytes = bytes
+        self.spans = spans
+    }
+
+    /// A field's value, or nil where the event lacks it.
+    public subscript(field: Field) -> String? {
+        Event.span(of: field, in: bytes, spans).map {
+            TextDecoder.text(bytes, $0.value, isEscaped: $0.valueIsEscaped)
+        }
+    }
+
+    /// Shows the line, without its line feed, where it lies.
+    public func withLine<Result>(_ body: (RawSpan) throws -> Result) rethrows -> Result {
+        try body(bytes.bytes)
+    }
+
+    /// Shows a field's value where it lies, as it stands in the line: with its escapes, if there are any.
+    ///
+    /// - Returns: what `body` makes of it; nil where the event lacks the field.
+    public func withEncodedValue<Result>(
+        of field: Field, _ body: (RawSpan) throws -> Result
+    ) rethrows -> Result? {
+        guard let span = Event.span(of: field, in: bytes, spans) else { return nil }
+        return try body(UnsafeRawBufferPointer(rebasing: bytes[span.value]).bytes)
+    }
+}
