@@ -141,8 +141,7 @@ public struct NotificationReader: ~Copyable {
     /// The next wanted event, or a line that is none; nil where `fill` must read more first.
     ///
     /// - Parameter isWanted: is asked of each event where it lies: an unwanted one is never copied.
-    // Not inlined: Swift 6.3.1 crashes when it inlines this into `next`.
-    @inline(never)
+    @inline(never)  // Swift 6.3.1 crashes when it inlines this into `next`.
     public mutating func next(where isWanted: (borrowing NotificationRecord) -> Bool) -> NotificationItem? {
         while let step = advance() {
             switch step {

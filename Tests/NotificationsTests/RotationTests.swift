@@ -131,17 +131,9 @@ struct RotationTests {
         }
         try waitUntil("the first event") { (try? lines(of: path).isEmpty) == false }
         let rounds = TestScale.count(4, long: 30)
-        let configuration = try directory.write(
-            "logrotate.conf",
-            """
-            "\(path)" {
-                rotate 100
-                create 0640
-                \(geteuid() == 0 ? "su root root" : "")
-            }
-            """)
+        let rotation = try Rotation(path, in: directory, rule: "rotate 100\ncreate 0640")
         for _ in 0..<rounds {
-            try runSuccessfully("logrotate", ["-f", "-s", directory.path("logrotate.state"), configuration])
+            try rotation.rotate()
             // The documented pace: at least half a second between rotations.
             try waitUntil("events in the new file") { (try? lines(of: path).count > 50) == true }
             poll(nil, 0, 500)

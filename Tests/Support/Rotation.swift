@@ -2,15 +2,14 @@
 
 import Glibc
 import Platform
-import Support
 
 /// Rotates a notification file by a rule.
-struct Rotation {
-    let directory: TemporaryDirectory
+package struct Rotation {
+    package let directory: TemporaryDirectory
     private let configuration: String
 
     /// - Parameter rule: what stands between the braces.
-    init(_ path: String, in directory: TemporaryDirectory, rule: String) throws {
+    package init(_ path: String, in directory: TemporaryDirectory, rule: String) throws {
         let user = geteuid() == 0 ? "su root root" : ""
         try self.init("\"\(path)\" {\n\(rule)\n\(user)\n}\n", in: directory)
     }
@@ -21,25 +20,25 @@ struct Rotation {
     }
 
     /// The rule that ships, for another file.
-    static func shipped(
+    package static func shipped(
         _ path: String, in directory: TemporaryDirectory, change: (String) -> String = { $0 }
     ) throws -> Rotation {
-        let text = try Support.text(of: "\(Programs.root)/logrotate/ducc")
+        let rule = try text(of: "\(Programs.root)/logrotate/ducc")
         let user = geteuid() == 0 ? "su root root\n" : ""
-        let own = text.replacing("/var/log/ducc/notifications.log {", with: "\"\(path)\" {\n\(user)")
+        let own = rule.replacing("/var/log/ducc/notifications.log {", with: "\"\(path)\" {\n\(user)")
             .replacing("/var/log/ducc", with: directory.path)
         return try Rotation(change(own), in: directory)
     }
 
     /// Rotates now.
-    func rotate(environment: [String: String] = [:]) throws {
+    package func rotate(environment: [String: String] = [:]) throws {
         try runSuccessfully(
             "logrotate", ["-f", "-s", directory.path("logrotate.state"), configuration],
             environment: environment)
     }
 
     /// What logrotate says of the rule without doing anything.
-    func dryRun() throws -> CommandResult {
+    package func dryRun() throws -> CommandResult {
         try run("logrotate", ["-d", "-s", directory.path("logrotate.state"), configuration])
     }
 }
