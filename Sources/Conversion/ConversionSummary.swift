@@ -24,6 +24,8 @@ package struct ImageResult: Sendable {
     package var layersReused = 0
     /// How long it took.
     package var seconds = 0.0
+    /// Whether that it is unchanged was said at an earlier turn of a loop.
+    package var isOldNews = false
     /// Whether a failure doesn't count (`ignoreErrors`).
     package var isIgnored = false
     /// Whether a failure counts whatever `ignoreErrors` says: the lock couldn't be had.
@@ -51,6 +53,9 @@ package struct ConversionSummary: Sendable {
         if result.outcome == .failed, result.isIgnored { ignoredFailures += 1 }
     }
 
+    /// How many images failed whose failure counts.
+    package var failures: Int { (counts[.failed] ?? 0) - ignoredFailures }
+
     /// Whether an image failed whose failure counts.
-    package var hasFailed: Bool { (counts[.failed] ?? 0) > ignoredFailures }
+    package var hasFailed: Bool { failures > 0 }
 }

@@ -30,11 +30,14 @@ package struct ImageConverter: Sendable {
     private let options: ConversionOptions
     private let events: ConversionEvents
     private let observer: any ConversionObserver
+    private let skips: SkipMemory?
 
+    /// - Parameter skips: what was said of skipped images before; nil: each skip is told.
     package init(
         into repository: any ImageRepository, client: RegistryClient, options: ConversionOptions,
-        events: ConversionEvents, observer: any ConversionObserver
+        events: ConversionEvents, observer: any ConversionObserver, skips: SkipMemory? = nil
     ) {
+        self.skips = skips
         self.repository = repository
         self.client = client
         self.options = options
@@ -77,10 +80,17 @@ package struct ImageConverter: Sendable {
                 if events.areWritten, let unannounced = record.unannounced {
                     return try announceLate(unannounced, of: record, events)
                 }
-                events.emit(.skipImage, [(.reason, "already converted")])
+                let reason = "already converted"
+                if skips?.note(reason, of: reference.normalised) != false {
+                    events.emit(.skipImage, [(.reason, reason)])
+                } else {
+                    result.isOldNews = true
+                }
                 return
             }
+            skips?.forget(reference.normalised)
         } catch let error where !(error is Interrupted) {
+            skips?.forget(reference.normalised)
             // Not even the look worked: the image counts as one that needed work and failed.
             observer.imageBegan(reference)
             try events.pair(.startImageConversion, .endImageConversion) { _ in throw error }

@@ -6,6 +6,25 @@ import Wishes
 
 /// Converts the wishes of a list.
 package enum WishConversion {
+    /// Converts every wish, once, between `start_iteration` and `end_iteration`.
+    ///
+    /// - Parameter repository: its name.
+    /// - Returns: what became of them.
+    /// - Throws: `Interrupted`.
+    package static func iterate(
+        _ list: WishList, into repository: String, with converter: ImageConverter, events: ConversionEvents,
+        observer: any ConversionObserver
+    ) throws -> ConversionSummary {
+        var summary = ConversionSummary()
+        do {
+            try events.pair(.startIteration, .endIteration, [(.repository, repository)]) { _ in
+                summary = try convert(list, with: converter, observer: observer)
+                if summary.hasFailed { throw FailedIteration(failures: summary.failures) }
+            }
+        } catch is FailedIteration {}
+        return summary
+    }
+
     /// Converts every wish, once.
     ///
     /// - Returns: what became of them.
@@ -28,4 +47,10 @@ package enum WishConversion {
         }
         return summary
     }
+}
+
+/// What the end of an iteration says in which wishes failed.
+private struct FailedIteration: Error, CustomStringConvertible {
+    let failures: Int
+    var description: String { "\(failures) wish\(failures == 1 ? "" : "es") failed" }
 }

@@ -24,12 +24,13 @@ package struct DirectoryRepository: ImageRepository {
         while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
         path = Self.absolute(path)
         root = path
-        if Files.isDirectory(path) {
+        // In this order: another converter may make it between the two questions.
+        if Files.exists(path) {
+            guard Files.isDirectory(path) else {
+                throw RepositoryError(.noSuchRepository, "the repository \(path) is no directory")
+            }
             if create { Staging.clean(repository: path) }
             return
-        }
-        guard !Files.exists(path) else {
-            throw RepositoryError(.noSuchRepository, "the repository \(path) is no directory")
         }
         guard create else { throw RepositoryError(.noSuchRepository, "there is no repository \(path)") }
         let parent = Files.parentPath(of: path)

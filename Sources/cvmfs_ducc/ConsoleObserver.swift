@@ -43,6 +43,7 @@ struct ConsoleObserver: ConversionObserver {
             let ignored = result.isIgnored ? " (ignored, as the wish list says)" : ""
             log.error("\(reference): \(result.error ?? "failed")\(ignored)")
             StandardStream.output("failed     \(reference)")
+        case .unchanged where result.isOldNews: break
         case .unchanged:
             StandardStream.output("unchanged  \(reference)  already converted")
         case .converted, .updated:

@@ -2,11 +2,9 @@
 
 import ArgumentParser
 import Conversion
-import Glibc
 import Platform
 import Repository
 import Terminal
-import Wishes
 
 struct ConvertCommand: DUCCCommand {
     static let configuration = CommandConfiguration(
@@ -19,10 +17,7 @@ struct ConvertCommand: DUCCCommand {
     @OptionGroup var global: GlobalOptions
 
     func execute(_ context: CommandContext) throws -> CInt {
-        var list = try WishList.read(path: wishList)
-        if let path = getenv("DUCC_IGNORE_ERRORS_FILE").map({ String(cString: $0) }), !path.isEmpty {
-            list.ignoreErrors.add(try IgnoreErrors.read(path: path))
-        }
+        let list = try WishListFile(wishList).read()
         for warning in list.warnings { context.log.warning("\(warning)") }
         let options = try conversion.options()
         let events = try context.events()

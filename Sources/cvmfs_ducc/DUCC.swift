@@ -29,7 +29,7 @@ struct DUCC: ParsableCommand {
             104 no such repository; 105 notification file can't be opened; 130, 143 stopped by a signal.
             """,
         subcommands: [
-            ConvertCommand.self, ConvertSingleImageCommand.self, ListCommand.self,
+            ConvertCommand.self, LoopCommand.self, ConvertSingleImageCommand.self, ListCommand.self,
             CheckImageSyntaxCommand.self, NotifyCommand.self, NotificationSchemaCommand.self,
             VersionCommand.self,
         ])

@@ -12,7 +12,9 @@ struct ResumeTests {
     init() throws { follow = try Follow() }
 
     /// Starts a thread that emits numbered events until it is stopped, and returns how to stop it.
-    private func startWriting() throws -> () -> Int {
+    ///
+    /// - Parameter pause: milliseconds after each ten events.
+    private func startWriting(pause: CInt = 2) throws -> () -> Int {
         let writer = try follow.writer()
         let isDone = Atomic(false)
         let count = Atomic(0)
@@ -22,7 +24,7 @@ struct ResumeTests {
             while !shared.isDone.load(ordering: .acquiring) {
                 let number = shared.count.add(1, ordering: .relaxed).newValue
                 writer.emit(.publishTest, [(.layer, "\(number)")])
-                if number % 10 == 0 { poll(nil, 0, 2) }
+                if number % 10 == 0 { poll(nil, 0, pause) }
             }
         }
         return {
@@ -86,7 +88,8 @@ struct ResumeTests {
         try waitUntil("it waits") { first.errorsSoFar.contains("waiting") }
         first.signal(SIGKILL)
         _ = try first.wait()
-        let stop = try startWriting()
+        // No faster than hooks are run on a busy machine: at the end all that is left must be done.
+        let stop = try startWriting(pause: 100)
         let kills = TestScale.count(12, long: 100)
         for round in 0..<kills {
             let running = try follow.start(arguments)
@@ -97,7 +100,7 @@ struct ResumeTests {
             _ = try running.wait()
         }
         let count = stop()
-        let result = try follow.run(["--no-follow"] + arguments)
+        let result = try follow.start(["--no-follow"] + arguments).wait(seconds: 300)
         #expect(result.code == 0)
         // A hook that a killed program left behind may still be writing its line.
         try waitUntil("the last hook is done") { follow.lines("done").last == "\(count)" }
