@@ -45,10 +45,42 @@ package struct ImageConverter: Sendable {
         self.observer = observer
     }
 
-    /// Converts one image. A failure is its result, not an error: other images are to be converted all the same.
+    /// Converts the image that a reference names, or each whose tag its wildcard matches. A failure is a result, not an
+    /// error: other images are to be converted all the same.
     ///
+    /// - Parameter ended: is told of each image when it is done.
     /// - Throws: `Interrupted` alone.
-    package func convert(_ reference: ImageReference) throws(Interrupted) -> ImageResult {
+    package func convert(
+        _ reference: ImageReference, ended: (ImageReference, ImageResult) -> Void
+    ) throws(Interrupted) {
+        guard reference.tagHasWildcard else { return ended(reference, try convert(reference)) }
+        let images: [ImageReference]
+        do {
+            images = try client.expand(reference)
+        } catch {
+            if let interrupted = error as? Interrupted { throw interrupted }
+            return ended(reference, fail(reference, error))
+        }
+        if images.isEmpty { observer.warn("\(reference): no tag matches") }
+        for image in images { ended(image, try convert(image)) }
+    }
+
+    /// A wish whose images can't even be named: it counts as one that needed work and failed.
+    private func fail(_ reference: ImageReference, _ error: any Error) -> ImageResult {
+        observer.imageBegan(reference)
+        try? events(of: reference).pair(.startImageConversion, .endImageConversion) { _ in throw error }
+        return ImageResult(outcome: .failed, error: "\(error)")
+    }
+
+    /// The events of one image.
+    private func events(of reference: ImageReference) -> ConversionEvents {
+        events.adding([
+            (.imageRequest, reference.normalised), (.image, reference.imageName),
+            (.repository, repository.name),
+        ])
+    }
+
+    private func convert(_ reference: ImageReference) throws(Interrupted) -> ImageResult {
         let began = MonotonicClock.nanoseconds()
         var result = ImageResult(outcome: .unchanged)
         do {
@@ -64,14 +96,10 @@ package struct ImageConverter: Sendable {
     }
 
     private func convert(_ reference: ImageReference, _ result: inout ImageResult) throws {
-        let events = events.adding([
-            (.imageRequest, reference.normalised), (.image, reference.imageName),
-            (.repository, repository.name),
-        ])
+        let events = events(of: reference)
         let source: any ImageSource
         let record: ImageRecord?
         do {
-            try Self.checkNoWildcard(reference)
             source = try ImageSources.open(reference, client: client)
             record = try repository.record(reference.publicPath)
             if let record, try isUnchanged(record, source) {
@@ -254,11 +282,5 @@ package struct ImageConverter: Sendable {
                 created: created.flatMap { Timestamp(rfc3339: $0) } ?? Timestamp(seconds: 0),
                 isNew: isNew && seen.insert(descriptor.digest).inserted)
         }
-    }
-
-    private static func checkNoWildcard(_ reference: ImageReference) throws(ConversionError) {
-        guard reference.tagHasWildcard else { return }
-        throw ConversionError(
-            "\(reference): wildcards in tags are not expanded by this version; name the tags")
     }
 }

@@ -36,10 +36,12 @@ package enum WishConversion {
         for input in list.inputs {
             switch input.reference {
             case .success(let reference):
-                var result = try converter.convert(reference)
-                result.isIgnored = !result.countsAlways && list.ignores(reference)
-                observer.imageEnded(reference, result)
-                summary.add(result)
+                try converter.convert(reference) { reference, result in
+                    var result = result
+                    result.isIgnored = !result.countsAlways && list.ignores(reference)
+                    observer.imageEnded(reference, result)
+                    summary.add(result)
+                }
             case .failure(let error):
                 observer.warn("\(error)")
                 summary.add(ImageResult(outcome: .failed, error: "\(error)"))

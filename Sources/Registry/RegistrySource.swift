@@ -73,6 +73,9 @@ enum RegistryAnswer {
                     + "it needs credentials, or there is no such image")
         case 404 where path.hasPrefix("manifests/"):
             return SourceError("there is no image \(reference)\(detail): is it spelled right?")
+        case 404 where path.hasPrefix("tags/"):
+            return SourceError(
+                "\(reference.registry) has no repository \(reference.repository)\(detail): is it spelled right?")
         case 404:
             return SourceError("\(reference.registry) has no \(path) of \(reference.repository)\(detail)")
         case 429:

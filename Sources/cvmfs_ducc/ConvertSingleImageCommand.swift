@@ -29,14 +29,17 @@ struct ConvertSingleImageCommand: DUCCCommand {
         let events = try context.events()
         let observer = ConsoleObserver(display: context.display, log: context.log)
         let target = try Repositories.open(repository, create: true)
-        let result = try events.run {
+        var summary = ConversionSummary()
+        try events.run {
             try ImageConverter(
                 into: target, client: context.registryClient(), options: options, events: events,
                 observer: observer
-            ).convert(reference)
+            ).convert(reference) { image, result in
+                context.display.finish()
+                observer.imageEnded(image, result)
+                summary.add(result)
+            }
         }
-        context.display.finish()
-        observer.imageEnded(reference, result)
-        return result.outcome == .failed ? DUCCExit.failure : DUCCExit.success
+        return summary.hasFailed ? DUCCExit.failure : DUCCExit.success
     }
 }
