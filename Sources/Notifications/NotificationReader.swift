@@ -53,6 +53,8 @@ public struct NotificationReader: ~Copyable {
     private var end = 0
     /// How far the unread part is known to have no line feed.
     private var scanned = 0
+    /// Whether only empty lines, which mean nothing, have come since the file's beginning.
+    private var isAtBeginning: Bool
     /// Set in a line that is no event, while events are looked for in the rest of it.
     private var isRecovering = false
     /// Where the line that is being recovered ends, once that is known.
@@ -66,6 +68,7 @@ public struct NotificationReader: ~Copyable {
     public init(offset: Int64 = 0, fileFingerprint: String = "") {
         self.offset = offset
         self.fileFingerprint = fileFingerprint
+        isAtBeginning = offset == 0
     }
 
     deinit { buffer.deallocate() }
@@ -74,6 +77,7 @@ public struct NotificationReader: ~Copyable {
     public mutating func move(to offset: Int64, fileFingerprint: String) {
         self.offset = offset
         self.fileFingerprint = fileFingerprint
+        isAtBeginning = offset == 0
         lineNumber = 0
         start = 0
         end = 0
@@ -177,9 +181,10 @@ public struct NotificationReader: ~Copyable {
                 continue
             }
             let line = unread(to: start + length)
-            if offset == 0 && fileFingerprint.isEmpty {
+            if isAtBeginning && fileFingerprint.isEmpty {
                 fileFingerprint = LineIdentity.fileFingerprint(firstLine: line)
             }
+            isAtBeginning = false
             do throws(LineProblem) {
                 try parser.parseLine(line)
                 try Event.checkAction(in: line, parser.spans)
@@ -203,6 +208,7 @@ public struct NotificationReader: ~Copyable {
 
     private mutating func giveUpLine(_ problem: LineProblem, excerpt: String) -> Step {
         lineNumber += 1
+        isAtBeginning = false
         isRecovering = true
         return .unreadable(problem, excerpt: excerpt)
     }

@@ -159,4 +159,26 @@ struct ReaderTests {
         #expect(Set(all).count == 2)
         #expect(try identifiers(&second) == [all[1]])
     }
+
+    @Test("a file is recognised by its first line that isn't empty")
+    func emptyLinesFirst() throws {
+        let line = "{\"action\":\"a\"}"
+        try directory.write("notifications.log", "\n\n\(line)\n\(line)\n")
+        var reader = NotificationReader()
+        #expect(try read(&reader) == ["+a", "+a"])
+        #expect(reader.fileFingerprint == LineIdentity.fileFingerprint(firstLine: line.utf8))
+    }
+
+    @Test("what is shown of a line that is none has no control characters")
+    func printableExcerpt() throws {
+        try directory.write("notifications.log", "a\u{1b}[31m\u{9b}31m\u{7f}\tä😀\n")
+        let file = try OwnedDescriptor(opening: path, O_RDONLY)
+        var reader = NotificationReader()
+        #expect(try reader.fill(from: file.raw, path: path))
+        guard case .unreadable(_, let excerpt) = reader.next() else {
+            Issue.record("it is an event")
+            return
+        }
+        #expect(excerpt == "a [31m 31m  ä😀")
+    }
 }
