@@ -145,9 +145,9 @@ public struct NotificationReader: ~Copyable {
     /// The next wanted event, or a line that is none; nil where `fill` must read more first.
     ///
     /// - Parameter isWanted: is asked of each event where it lies: an unwanted one is never copied.
-    // Not inlined: Swift 6.3.1 crashes when it inlines this into `next`.
     @inline(never)
     public mutating func next(where isWanted: (borrowing NotificationRecord) -> Bool) -> NotificationItem? {
+        // Not inlined: Swift 6.3.1 crashes when it inlines this into `next`.
         while let step = advance() {
             switch step {
             case .unreadable(let problem, let excerpt): return .unreadable(problem, excerpt: excerpt)
