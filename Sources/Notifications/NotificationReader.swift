@@ -55,6 +55,8 @@ public struct NotificationReader: ~Copyable {
     private var scanned = 0
     /// Whether only empty lines, which mean nothing, have come since the file's beginning.
     private var isAtBeginning: Bool
+    /// Whether the beginning may be in a line that is no event: the byte before it tells.
+    private var mayBeInLine: Bool
     /// Set in a line that is no event, while events are looked for in the rest of it.
     private var isRecovering = false
     /// Where the line that is being recovered ends, once that is known.
@@ -69,6 +71,7 @@ public struct NotificationReader: ~Copyable {
         self.offset = offset
         self.fileFingerprint = fileFingerprint
         isAtBeginning = offset == 0
+        mayBeInLine = offset > 0
     }
 
     deinit { buffer.deallocate() }
@@ -78,6 +81,7 @@ public struct NotificationReader: ~Copyable {
         self.offset = offset
         self.fileFingerprint = fileFingerprint
         isAtBeginning = offset == 0
+        mayBeInLine = offset > 0
         lineNumber = 0
         start = 0
         end = 0
@@ -96,11 +100,23 @@ public struct NotificationReader: ~Copyable {
         makeRoom()
         let room = UnsafeMutableRawBufferPointer(rebasing: buffer[end..<min(end + Self.chunk, buffer.count)])
         if room.isEmpty { return true }
+        if mayBeInLine { try lookBefore(descriptor, path) }
         let position = off_t(readOffset)
         let count = retrying { pread(descriptor, room.baseAddress, room.count, position) }
         guard count >= 0 else { throw SystemError("read", path) }
         end += count
         return count > 0
+    }
+
+    /// A reader that begins in a line was in it before, and told of it: what is left of it is recovered, as it would
+    /// have been then.
+    private mutating func lookBefore(_ descriptor: CInt, _ path: String) throws(SystemError) {
+        var last = UInt8(ascii: "\n")
+        guard retrying({ pread(descriptor, &last, 1, off_t(offset - 1)) }) >= 0 else {
+            throw SystemError("read", path)
+        }
+        isRecovering = last != UInt8(ascii: "\n")
+        mayBeInLine = false
     }
 
     /// Takes the file's next bytes from elsewhere, once `next` has returned nil.

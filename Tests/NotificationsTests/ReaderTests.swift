@@ -181,4 +181,23 @@ struct ReaderTests {
         }
         #expect(excerpt == "a [31m 31m  ä😀")
     }
+
+    @Test(
+        "where reading goes on in a line that is none, it finds and tells what it would have told without the stop"
+    )
+    func resumedInLine() throws {
+        try NotificationWriter(path: path).emit(.publishTest, [(.layer, "abc")])
+        let damaged = try text(of: path).replacing("abc", with: "abd").dropLast()
+        try directory.write(
+            "notifications.log", "torn{\"action\":\"a\"}\(damaged)\n\(damaged)\n{\"action\":\"b\"}\n")
+        var whole = NotificationReader()
+        let all = try read(&whole)
+        #expect(all == ["!", "+a", "+publish_test", "+b"])
+        var first = NotificationReader()
+        let file = try OwnedDescriptor(opening: path, O_RDONLY)
+        #expect(try first.fill(from: file.raw, path: path))
+        for _ in 0..<2 { _ = first.next() }
+        var second = NotificationReader(offset: first.offset, fileFingerprint: first.fileFingerprint)
+        #expect(try read(&second) == ["+publish_test", "+b"])
+    }
 }
