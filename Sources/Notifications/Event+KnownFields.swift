@@ -53,7 +53,12 @@ extension Event {
     public var files: Int? { number(.files) }
 
     /// Seconds that it took.
-    public var timeElapsedSeconds: Double? { self[.timeElapsedSeconds].flatMap(Double.init) }
+    public var timeElapsedSeconds: Double? {
+        guard let text = self[.timeElapsedSeconds],
+            text.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == UInt8(ascii: ".") })
+        else { return nil }
+        return Double(text)
+    }
 
     /// The identifier of the event that led to this one.
     public var causedBy: String? { self[.causedBy] }

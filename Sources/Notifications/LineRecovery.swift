@@ -61,7 +61,9 @@ enum LineRecovery {
         let text = String(decoding: line.prefix(80), as: UTF8.self)
         let printable = String(
             String.UnicodeScalarView(
-                text.unicodeScalars.map { $0.properties.isWhitespace || $0.value < 0x20 ? " " : $0 }))
+                text.unicodeScalars.map {
+                    $0.properties.isWhitespace || $0.properties.generalCategory == .control ? " " : $0
+                }))
         return line.count > 80 ? printable + "…" : printable
     }
 }

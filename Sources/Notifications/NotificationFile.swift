@@ -6,7 +6,7 @@ import Platform
 
 /// An open notification file, or the promise of one.
 struct NotificationFile: ~Copyable {
-    private enum Kind { case regular, fifo, socket, terminal }
+    private enum Kind { case regular, fifo, socket, device }
 
     private let path: String
     private let mode: mode_t
@@ -22,6 +22,8 @@ struct NotificationFile: ~Copyable {
     private var endIsUnknown = true
     private var missingSince: UInt64?
     private var complained = false
+    /// What a person should be told, once the writer's lock is free.
+    private var complaint: String?
 
     /// How long a path may be missing before it is created: logrotate renames first and creates afterwards,
     /// and would move a file it finds there out of the way, over an older one.
@@ -99,12 +101,15 @@ struct NotificationFile: ~Copyable {
         if isDeleted { return code }
         if !complained {
             complained = true
-            StandardError.write(
+            complaint =
                 "the notification file \(path) cannot be opened anew (\(SystemError.reason(code))): "
-                    + "events go on into the file that was open\n")
+                + "events go on into the file that was open\n"
         }
         return 0
     }
+
+    /// What is to be told on standard error, once.
+    mutating func takeComplaint() -> String? { complaint.take() }
 
     private var isDeleted: Bool {
         guard let descriptor else { return true }
@@ -147,7 +152,7 @@ struct NotificationFile: ~Copyable {
             // On descriptor 1 itself, so that what this process prints doesn't overwrite an event either.
             let flags = fcntl(1, F_GETFL)
             if flags >= 0 { _ = fcntl(1, F_SETFL, flags | O_APPEND) }
-        case .fifo, .terminal:
+        case .fifo, .device:
             // Opened anew, so that it can be written without waiting while it stays blocking for the others. Where
             // that is not allowed, or nobody reads the pipe, it is written only where there is room.
             let opened = Glibc.open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
@@ -170,7 +175,7 @@ struct NotificationFile: ~Copyable {
         case S_IFREG: kind = .regular
         case S_IFIFO: kind = .fifo
         case S_IFSOCK: kind = .socket
-        default: kind = .terminal
+        default: kind = .device
         }
         return 0
     }
@@ -211,7 +216,7 @@ struct NotificationFile: ~Copyable {
             return retrying {
                 send(descriptor, bytes.baseAddress, bytes.count, CInt(ducc_MSG_DONTWAIT_NOSIGNAL))
             }
-        case .fifo, .terminal:
+        case .fifo, .device:
             // Standard output that could not be opened anew may block: only where there is room.
             var state = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
             if poll(&state, 1, 0) == 0 {

@@ -53,6 +53,10 @@ public struct NotificationReader: ~Copyable {
     private var end = 0
     /// How far the unread part is known to have no line feed.
     private var scanned = 0
+    /// Whether only empty lines, which mean nothing, have come since the file's beginning.
+    private var isAtBeginning: Bool
+    /// Whether the beginning may be in a line that is no event: the byte before it tells.
+    private var mayBeInLine: Bool
     /// Set in a line that is no event, while events are looked for in the rest of it.
     private var isRecovering = false
     /// Where the line that is being recovered ends, once that is known.
@@ -66,6 +70,8 @@ public struct NotificationReader: ~Copyable {
     public init(offset: Int64 = 0, fileFingerprint: String = "") {
         self.offset = offset
         self.fileFingerprint = fileFingerprint
+        isAtBeginning = offset == 0
+        mayBeInLine = offset > 0
     }
 
     deinit { buffer.deallocate() }
@@ -74,6 +80,8 @@ public struct NotificationReader: ~Copyable {
     public mutating func move(to offset: Int64, fileFingerprint: String) {
         self.offset = offset
         self.fileFingerprint = fileFingerprint
+        isAtBeginning = offset == 0
+        mayBeInLine = offset > 0
         lineNumber = 0
         start = 0
         end = 0
@@ -92,11 +100,23 @@ public struct NotificationReader: ~Copyable {
         makeRoom()
         let room = UnsafeMutableRawBufferPointer(rebasing: buffer[end..<min(end + Self.chunk, buffer.count)])
         if room.isEmpty { return true }
+        if mayBeInLine { try lookBefore(descriptor, path) }
         let position = off_t(readOffset)
         let count = retrying { pread(descriptor, room.baseAddress, room.count, position) }
         guard count >= 0 else { throw SystemError("read", path) }
         end += count
         return count > 0
+    }
+
+    /// A reader that begins in a line was in it before, and told of it: what is left of it is recovered, as it would
+    /// have been then.
+    private mutating func lookBefore(_ descriptor: CInt, _ path: String) throws(SystemError) {
+        var last = UInt8(ascii: "\n")
+        guard retrying({ pread(descriptor, &last, 1, off_t(offset - 1)) }) >= 0 else {
+            throw SystemError("read", path)
+        }
+        isRecovering = last != UInt8(ascii: "\n")
+        mayBeInLine = false
     }
 
     /// Takes the file's next bytes from elsewhere, once `next` has returned nil.
@@ -176,9 +196,10 @@ public struct NotificationReader: ~Copyable {
                 continue
             }
             let line = unread(to: start + length)
-            if offset == 0 && fileFingerprint.isEmpty {
+            if isAtBeginning && fileFingerprint.isEmpty {
                 fileFingerprint = LineIdentity.fileFingerprint(firstLine: line)
             }
+            isAtBeginning = false
             do throws(LineProblem) {
                 try parser.parseLine(line)
                 try Event.checkAction(in: line, parser.spans)
@@ -202,6 +223,7 @@ public struct NotificationReader: ~Copyable {
 
     private mutating func giveUpLine(_ problem: LineProblem, excerpt: String) -> Step {
         lineNumber += 1
+        isAtBeginning = false
         isRecovering = true
         return .unreadable(problem, excerpt: excerpt)
     }

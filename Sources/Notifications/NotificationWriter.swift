@@ -31,7 +31,7 @@ public final class NotificationWriter: Sendable {
         var sequence: UInt64 = 0
         var lost: LostRange?
         var lostCount = 0
-        /// Lines that could not be written, to be reported once the lock is free.
+        /// What is to be said on standard error once the lock is free, lines that could not be written above all.
         var reports: [String] = []
     }
 
@@ -78,7 +78,7 @@ public final class NotificationWriter: Sendable {
         state = Mutex(State(file: file, encoder: encoder))
     }
 
-    /// How many events could not be written so far.
+    /// How many events could not be written so far, declarations of lost ones that failed themselves included.
     public var lostCount: Int { state.withLock { $0.lostCount } }
 
     /// Writes one event.
@@ -136,6 +136,7 @@ public final class NotificationWriter: Sendable {
     ) -> UInt64 {
         state.sequence += 1
         var code = refused == 0 ? state.file.look() : refused
+        if let complaint = state.file.takeComplaint() { state.reports.append(complaint) }
         let isProven = state.encoder.encode(
             action, fields, sequence: state.sequence, limit: state.file.longestLine)
         if code == 0 && !isProven { code = ENOMEM }

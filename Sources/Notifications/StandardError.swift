@@ -11,14 +11,15 @@ enum StandardError {
     private static let isStuck = Atomic(false)
 
     /// A pipe and a terminal are opened anew, so that they can be written without waiting while descriptor 2 stays a
-    /// blocking one for the others.
-    private static let descriptor: CInt = {
+    /// blocking one for the others. Where that is not allowed (another user made the pipe), they are written in pieces:
+    /// a longer one may wait although there is room.
+    private static let (descriptor, longestPiece): (CInt, Int) = {
         var information = stat()
         guard fstat(2, &information) == 0,
             [S_IFIFO, S_IFCHR].contains(information.st_mode & S_IFMT)
-        else { return 2 }
+        else { return (2, .max) }
         let opened = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
-        return opened >= 0 ? opened : 2
+        return opened >= 0 ? (opened, .max) : (2, Int(PIPE_BUF))
     }()
 
     /// Writes text to standard error; where that fails there is nobody left to tell.
@@ -33,8 +34,13 @@ enum StandardError {
                     return
                 }
                 let rest = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[written...])
-                let count = retrying { Glibc.write(descriptor, rest.baseAddress, rest.count) }
-                if count < 0 && errno == EAGAIN { continue }
+                let count = retrying {
+                    Glibc.write(descriptor, rest.baseAddress, min(rest.count, longestPiece))
+                }
+                if count < 0 && errno == EAGAIN {
+                    poll(nil, 0, 1)
+                    if MonotonicClock.nanoseconds() < deadline { continue }
+                }
                 guard count > 0 else { return }
                 written += count
             }

@@ -75,7 +75,8 @@ enum RegistryAnswer {
             return SourceError("there is no image \(reference)\(detail): is it spelled right?")
         case 404 where path.hasPrefix("tags/"):
             return SourceError(
-                "\(reference.registry) has no repository \(reference.repository)\(detail): is it spelled right?")
+                "\(reference.registry) has no repository \(reference.repository)\(detail): is it spelled right?"
+            )
         case 404:
             return SourceError("\(reference.registry) has no \(path) of \(reference.repository)\(detail)")
         case 429:

@@ -68,4 +68,50 @@ struct DeclaredLossTests {
         #expect(
             findings.allSatisfy { if case .unreadableLine = $0.kind { true } else { false } }, "\(findings)")
     }
+
+    /// A line of a run as a writer would write it, with any numbers.
+    private func line(_ number: UInt64, run: Int = 1, lost: ClosedRange<UInt64>? = nil) -> String {
+        let run = "11111111-2222-3333-4444-55555555555\(run)"
+        let declaration = lost.map {
+            ",\"lost_first\":\"\($0.lowerBound)\",\"lost_last\":\"\($0.upperBound)\""
+        }
+        let body =
+            "{\"action\":\"\(lost == nil ? "publish_layer" : "notification_write_failed")\","
+            + "\"event_id\":\"\(run):\(number)\",\"run_id\":\"\(run)\",\"seq\":\"\(number)\","
+            + "\"prev\":\"\(String(repeating: "0", count: 32))\"" + (declaration ?? "")
+        return body + ",\"check\":\"\(expectedCheck(of: body + ",\"check\":\"\"}"))\"}"
+    }
+
+    @Test("are counted up to any number that a file may have")
+    func huge() throws {
+        let last: UInt64 = 9_999_999_999_999_999_999
+        let runs = (1...2).flatMap { [line(1, run: $0), line(last, run: $0, lost: 2...last - 1)] }
+        #expect(try verify([runs]).1.declaredLost == .max)
+    }
+
+    @Test(
+        "and late lines leave no more gaps open than a few, however often they split one",
+        arguments: [true, false])
+    func split(isDeclared: Bool) throws {
+        let far: UInt64 = 1_000_000_000_000
+        let count: UInt64 = 20
+        let splitting = (1...count).map { number in
+            isDeclared ? line(far + number, lost: 2 * number + 1...2 * number + 1) : line(2 * number + 1)
+        }
+        var findings: [Finding] = []
+        var verifier = try StreamVerifier()
+        verifier.begin(file: "f")
+        for line in [line(1), line(far)] + splitting {
+            Array("\(line)\n".utf8).withUnsafeBytes { verifier.feed($0) { findings.append($0) } }
+        }
+        func gaps() -> Int {
+            findings.count {
+                if case .gap(let range, _) = $0.kind { range.lowerBound % 2 == 0 } else { false }
+            }
+        }
+        // Of the 21 pieces 8 may still be filled.
+        #expect(gaps() == 13)
+        verifier.finish { findings.append($0) }
+        #expect(gaps() == 21)
+    }
 }

@@ -98,7 +98,7 @@ struct DecoderTests {
         #expect(good.causedBy == "r:1" && good.image == "a/b:1" && good.imageRequest == nil)
         let odd = try event(
             #"{"action":"notification_write_failed","seq":"18446744073709551616","pid":"+7","status":"fine","#
-                + #""size_bytes":"-5","layers":"","lost_first":"6","lost_last":"5","time_elapsed_s":"soon"}"#)
+                + #""size_bytes":"-5","layers":"","lost_first":"6","lost_last":"5","time_elapsed_s":"-inf"}"#)
         #expect(odd.sequence == nil && odd.process == nil && odd.status == nil && odd.sizeBytes == nil)
         #expect(odd.layers == nil && odd.lost == nil && odd.timeElapsedSeconds == nil)
         #expect(try event(#"{"action":"x","lost_first":"3","lost_last":"5"}"#).lost == nil)

@@ -91,6 +91,42 @@ struct NeverReadTests {
         #expect(available(reading.raw).hasPrefix("notification lost (/dev/full: No space left on device): {"))
     }
 
+    @Test(
+        "nor where its pipe is another user's, which can't be opened anew, and reports are longer than the room in it"
+    )
+    func fullForeignStandardError() throws {
+        let interposed = try Interposed(
+            ["open", "open64"].map { name in
+                """
+                int \(name)(const char *path, int flags, ...) {
+                    int (*next)(const char *, int, int) = dlsym(RTLD_NEXT, "\(name)");
+                    if (!strncmp(path, "/proc/", 6)) { errno = EACCES; return -1; }
+                    return next(path, flags, 0600);
+                }
+
+                """
+            }.joined(), stream: "", in: directory)
+        // Each is nearly what a pipe holds.
+        let line = String(repeating: "x", count: 60_000) + "\n"
+        let input = try OwnedDescriptor(
+            opening: directory.write("lines", String(repeating: line, count: 5)), O_RDONLY)
+        let output = try OwnedDescriptor(opening: "/dev/null", O_WRONLY)
+        var ends: [CInt] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        let reading = OwnedDescriptor(raw: ends[0])
+        let writing = OwnedDescriptor(raw: ends[1])
+        let words = interposed.prefix + [Programs.emitter, "/dev/full", "--input"]
+        let process = try ChildProcess.start(
+            words[0], Array(words.dropFirst()), input: input.raw, output: output.raw, errors: writing.raw)
+        let end = try process.endDescriptor()
+        var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
+        let hasEnded = poll(&descriptor, 1, 20_000) == 1
+        if !hasEnded { process.signalGroup(SIGKILL) }
+        #expect(process.wait() == .exited(0))
+        _ = fcntl(reading.raw, F_SETFL, O_NONBLOCK)
+        #expect(available(reading.raw).hasPrefix("notification lost (/dev/full: No space left on device): {"))
+    }
+
     @Test("a terminal that is never read, as after Ctrl-S, stops no writer, and stays a blocking one")
     func stoppedTerminal() throws {
         let terminal = try PseudoTerminal(columns: 80)

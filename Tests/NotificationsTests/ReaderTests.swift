@@ -159,4 +159,45 @@ struct ReaderTests {
         #expect(Set(all).count == 2)
         #expect(try identifiers(&second) == [all[1]])
     }
+
+    @Test("a file is recognised by its first line that isn't empty")
+    func emptyLinesFirst() throws {
+        let line = "{\"action\":\"a\"}"
+        try directory.write("notifications.log", "\n\n\(line)\n\(line)\n")
+        var reader = NotificationReader()
+        #expect(try read(&reader) == ["+a", "+a"])
+        #expect(reader.fileFingerprint == LineIdentity.fileFingerprint(firstLine: line.utf8))
+    }
+
+    @Test("what is shown of a line that is none has no control characters")
+    func printableExcerpt() throws {
+        try directory.write("notifications.log", "a\u{1b}[31m\u{9b}31m\u{7f}\tä😀\n")
+        let file = try OwnedDescriptor(opening: path, O_RDONLY)
+        var reader = NotificationReader()
+        #expect(try reader.fill(from: file.raw, path: path))
+        guard case .unreadable(_, let excerpt) = reader.next() else {
+            Issue.record("it is an event")
+            return
+        }
+        #expect(excerpt == "a [31m 31m  ä😀")
+    }
+
+    @Test(
+        "where reading goes on in a line that is none, it finds and tells what it would have told without the stop"
+    )
+    func resumedInLine() throws {
+        try NotificationWriter(path: path).emit(.publishTest, [(.layer, "abc")])
+        let damaged = try text(of: path).replacing("abc", with: "abd").dropLast()
+        try directory.write(
+            "notifications.log", "torn{\"action\":\"a\"}\(damaged)\n\(damaged)\n{\"action\":\"b\"}\n")
+        var whole = NotificationReader()
+        let all = try read(&whole)
+        #expect(all == ["!", "+a", "+publish_test", "+b"])
+        var first = NotificationReader()
+        let file = try OwnedDescriptor(opening: path, O_RDONLY)
+        #expect(try first.fill(from: file.raw, path: path))
+        for _ in 0..<2 { _ = first.next() }
+        var second = NotificationReader(offset: first.offset, fileFingerprint: first.fileFingerprint)
+        #expect(try read(&second) == ["+publish_test", "+b"])
+    }
 }

@@ -76,8 +76,8 @@ struct RunState {
             for range in missing {
                 gaps.append(Gap(range: range, before: isFirst ? nil : lastPlace, after: place))
             }
-            if gaps.count > Self.mostGaps { remark(.gap(gaps.removeFirst())) }
         }
+        settleOldGaps(remark)
         if link.role == .start && link.sequence == 1 { hasStarted = true }
         if link.role == .end { hasEnded = true }
         last = link.sequence
@@ -109,6 +109,12 @@ struct RunState {
         if link.role == .start && number == 1 { hasStarted = true }
         if link.role == .end { hasEnded = true }
         remark(.outOfOrder(after: last))
+        settleOldGaps(remark)
+    }
+
+    /// What fills the middle of a gap, or declares it, makes two of one.
+    private mutating func settleOldGaps(_ remark: (Remark) -> Void) {
+        while gaps.count > Self.mostGaps { remark(.gap(gaps.removeFirst())) }
     }
 
     /// The writer declares events lost. A line of the range that is there nevertheless is fine.

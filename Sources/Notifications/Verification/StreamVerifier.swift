@@ -14,8 +14,9 @@ import Platform
 /// verifier.finish { print($0) }
 /// ```
 ///
-/// Memory: about 200 bytes for each run, 40 for each file, and a reader's, however many events there are. Missing events are reported by `finish`, because they may stand further behind, and then
-/// are only out of order; everything else at once.
+/// Memory: about 200 bytes for each run, 40 for each file, and a reader's, however many events there are. Missing
+/// events are reported by `finish`, because they may stand further behind, and then are only out of order (of the
+/// gaps of a run no more than 8 are kept open for that); everything else at once.
 ///
 /// It is evidence against accident, not against a forger, who can compute checks too. And events at the beginning
 /// of a stream may have gone with a file that rotation removed: a run that begins in the middle, in the oldest of
@@ -148,7 +149,10 @@ public struct StreamVerifier: ~Copyable {
         case .duplicate: tell(.duplicate(sequence: sequence ?? 0), of: run, at: place, report)
         case .outOfOrder(let after):
             tell(.outOfOrder(sequence: sequence ?? 0, after: after), of: run, at: place, report)
-        case .declared(let count): summary.declaredLost += count
+        case .declared(let count):
+            // What a file declares is anybody's number.
+            let (sum, isTooMany) = summary.declaredLost.addingReportingOverflow(count)
+            summary.declaredLost = isTooMany ? .max : sum
         case .gap(let gap):
             // Rotation removes the oldest files: what a run had there is not lost by accident.
             if gap.isBeginning && gap.after.file == 0 && files.count > 1 {
