@@ -27,7 +27,7 @@ struct FirstLine: Equatable {
                 return
             }
             guard count == size, size <= NotificationReader.longestLine else { return nil }
-            size *= 4
+            size = min(size * 4, NotificationReader.longestLine + 1)
         }
     }
 

@@ -9,11 +9,13 @@ final class OpenStream {
     let descriptor: SharedDescriptor
     private(set) var reader: NotificationReader
     private(set) var firstLine: FirstLine?
+    /// Set once the file is so long that it will never have one.
+    private var hasNoFirstLine = false
     /// The last bytes that were read: a file truncated and grown again may begin as before, but doesn't go on so.
     private var tail: [UInt8] = []
     private static let tailLength: Int64 = 64
 
-    /// A found file, to be read from an offset: the beginning of a line.
+    /// A found file, to be read from an offset: the beginning of a line, or where a reader stopped in one.
     init(_ found: FoundFile, offset: Int64) {
         key = found.key
         name = found.name
@@ -47,9 +49,13 @@ final class OpenStream {
         case .startOver: move(to: 0)
         case .lostItsEnd: move(to: size)
         }
-        if firstLine == nil, let line = FirstLine(of: descriptor.raw) {
-            firstLine = line
-            reader.fileFingerprint = line.fingerprint
+        if firstLine == nil, !hasNoFirstLine {
+            if let line = FirstLine(of: descriptor.raw) {
+                firstLine = line
+                reader.fileFingerprint = line.fingerprint
+            } else {
+                hasNoFirstLine = size > NotificationReader.longestLine
+            }
         }
         let grew = try reader.fill(from: descriptor.raw, path: name)
         if grew { tail = try readTail(Int(min(Self.tailLength, reader.readOffset))) }
@@ -60,9 +66,10 @@ final class OpenStream {
         try FileBytes.read(from: descriptor.raw, at: reader.readOffset - Int64(count), count: count)
     }
 
-    /// Goes on at another offset, the beginning of a line.
+    /// Goes on at another offset.
     func move(to offset: Int64) {
         firstLine = FirstLine(of: descriptor.raw)
+        hasNoFirstLine = false
         tail = []
         reader.move(to: offset, fileFingerprint: firstLine?.fingerprint ?? "")
     }

@@ -25,6 +25,28 @@ struct OddFileTests {
         #expect(try numbers(try stream.follower(.cursor(cursor))) == [2, 3, 4])
     }
 
+    @Test("a file whose first line is too long to be an event is followed, by its inode, and read once")
+    func longFirstLine() throws {
+        try stream.append(String(repeating: "x", count: 5_000_000) + "\n")
+        try stream.emit(2)
+        let noted = try Interposed(
+            """
+            #include <stdio.h>
+            ssize_t pread(int descriptor, void *bytes, size_t count, off_t offset) {
+                ssize_t (*next)(int, void *, size_t, off_t) = dlsym(RTLD_NEXT, "pread");
+                ssize_t result = next(descriptor, bytes, count, offset);
+                char text[32];
+                snprintf(text, sizeof text, "%zd", result);
+                if (isStream(descriptor)) note(text);
+                return result;
+            }
+            """, stream: stream.path, in: stream.directory)
+        let result = try run(Programs.follow, [stream.path, "--no-follow"], environment: noted.environment)
+        #expect(result.code == 0 && result.output.split(separator: "\n").count == 2)
+        let bytes = try noted.calls().compactMap { Int($0.what) }
+        #expect(bytes.reduce(0, +) < 12_000_000, "\(bytes.reduce(0, +)) bytes were read")
+    }
+
     @Test("files that all begin with an empty line are told apart by the first that isn't")
     func emptyFirstLines() throws {
         try stream.append("\n")
