@@ -30,12 +30,7 @@ struct ConversionArguments: ParsableArguments {
     @Flag(name: [.customShort("g"), .long], help: "Convert images again that are there and unchanged.")
     var convertAgain = false
 
-    @Option(
-        help: ArgumentHelp("Which image of a multi-platform one to take.", valueName: "os/arch[/variant]"),
-        transform: { text in
-            do { return try ImagePlatform(parsing: text) } catch { throw ValidationError("\(error)") }
-        })
-    var platform = ImagePlatform.default
+    @OptionGroup var platform: PlatformOption
 
     @Option(
         help: ArgumentHelp(
@@ -56,7 +51,7 @@ struct ConversionArguments: ParsableArguments {
     /// - Throws: `UsageError` where the environment says nonsense.
     func options() throws(UsageError) -> ConversionOptions {
         var options = ConversionOptions()
-        options.platform = platform
+        options.platform = platform.platform
         options.contents = PublishedContents(layers: !skipLayers, flat: !skipFlat)
         options.overwriteLayers = overwriteLayers
         options.convertAgain = convertAgain

@@ -30,7 +30,8 @@ struct DUCC: ParsableCommand {
             """,
         subcommands: [
             ConvertCommand.self, LoopCommand.self, ConvertSingleImageCommand.self, ListCommand.self,
-            CheckImageSyntaxCommand.self, NotifyCommand.self, NotificationSchemaCommand.self,
+            DownloadManifestCommand.self, CheckImageSyntaxCommand.self, NotifyCommand.self,
+            NotificationSchemaCommand.self,
             VersionCommand.self,
         ])
 

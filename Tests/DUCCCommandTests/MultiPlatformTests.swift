@@ -83,6 +83,27 @@ struct MultiPlatformTests {
         #expect(try published() == "first arm64")
     }
 
+    @Test("download-manifest prints the manifest of one platform, byte for byte, under both its names")
+    func manifest() throws {
+        for (command, platform, architecture) in [
+            ("download-manifest", [], "amd64"), ("get-manifest", ["--platform", "linux/arm64"], "arm64"),
+        ] {
+            let result = try converting.ducc([command, image] + platform, notifying: false)
+            #expect(result.code == 0 && result.errors == "")
+            let blob = "\(converting.layout)/blobs/sha256/\(SHA256.hex(of: Array(result.output.utf8)))"
+            #expect(try text(of: blob) == result.output)
+            try converting.convert(image, "--platform", "linux/\(architecture)")
+            let kept = converting.path(".metadata/\(registry.host)/multi:1/manifest.json")
+            #expect(try text(of: kept) == result.output)
+        }
+        for (name, code) in [("\(image)x", 1), ("http://\(registry.host)/multi:*", 2), ("http://", 2)] {
+            let result = try converting.ducc(["download-manifest", name], notifying: false)
+            #expect(
+                Int(result.code) == code && result.output.isEmpty && !result.errors.isEmpty,
+                "\(result.errors)")
+        }
+    }
+
     @Test("unchanged it costs one request, and a tag that moves to another index is converted")
     func unchanged() throws {
         try converting.convert(image)

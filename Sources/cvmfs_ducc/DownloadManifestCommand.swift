@@ -1,0 +1,46 @@
+// download-manifest IMAGE: what a registry says an image is made of.
+
+import ArgumentParser
+import Images
+import Platform
+import Registry
+
+struct DownloadManifestCommand: DUCCCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "download-manifest", abstract: "Prints an image's manifest, byte for byte.",
+        discussion: "Of an image for several platforms it is the manifest of one of them.",
+        aliases: ["get-manifest"])
+
+    @Argument(
+        help: ArgumentHelp("The image, SCHEME://REGISTRY/REPOSITORY:TAG or oci:PATH:TAG.", valueName: "image")
+    )
+    var image: String
+
+    @OptionGroup var platform: PlatformOption
+    @OptionGroup var global: GlobalOptions
+
+    func execute(_ context: CommandContext) throws -> CInt {
+        let reference: ImageReference
+        do { reference = try ImageReference(parsing: image) } catch {
+            throw UsageError(description: "\(error)")
+        }
+        guard !reference.tagHasWildcard else {
+            throw UsageError(description: "\(reference) means several images: name one tag")
+        }
+        let source = try ImageSources.open(reference, client: context.registryClient())
+        let manifest = try source.resolve(platform.platform).document.bytes
+        try Files.writeAll(manifest, to: 1, path: "standard output")
+        return DUCCExit.success
+    }
+}
+
+/// Which image of a multi-platform one is meant.
+struct PlatformOption: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Which image of a multi-platform one to take.", valueName: "os/arch[/variant]"),
+        transform: { text in
+            do { return try ImagePlatform(parsing: text) } catch { throw ValidationError("\(error)") }
+        })
+    var platform = ImagePlatform.default
+}
