@@ -48,7 +48,7 @@ let package = Package(
         module("HTTP", ["CCurl", "Platform"]),
         module("Archive", ["CArchive", "CISAL", "Platform"]),
         module("Images"),
-        module("Registry", ["Images", "HTTP", "Platform"]),
+        module("Registry", ["Images", "HTTP", "Archive", "Platform"]),
         module("Layers", ["Images", "Archive", "Platform", "CCrypto"]),
         module("Repository", ["Layers", "Images", "Platform"]),
         module("Wishes", ["Images", "YAML"]),

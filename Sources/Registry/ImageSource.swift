@@ -92,10 +92,7 @@ package enum ImageSources {
         switch reference.source {
         case .registry: return RegistrySource(client, reference.resolved)
         case .ociLayout(let path): return OCILayoutSource(path: path, reference: reference)
-        case .dockerArchive(let path):
-            throw SourceError(
-                "docker-archive:\(path) can't be read by this version; copy it into a layout first: "
-                    + "skopeo copy docker-archive:\(path) oci:DIRECTORY:TAG")
+        case .dockerArchive(let path): return DockerArchiveSource(path: path, reference: reference)
         }
     }
 }
