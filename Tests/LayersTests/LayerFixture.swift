@@ -49,8 +49,8 @@ final class LayerFixture {
 
     /// Reads the layers again as an image that has them finds them.
     func tree() throws -> FlatTree {
-        FlatTree(
-            try layers.map { try LayerTree(reading: $0.root, context: $0.result?.context ?? LayerContext()) })
+        try FlatTree(
+            layers.map { try LayerTree(reading: $0.root, context: $0.result?.context ?? LayerContext()) })
     }
 
     /// The merged tree's entries as "path" or "path/" for directories, each with the layer it comes from, and where it
