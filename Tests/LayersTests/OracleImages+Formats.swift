@@ -17,6 +17,14 @@ extension OracleImage {
         OracleImage("zeros behind gzip", layers: { [padded()] }).readable(by: { [.init(archive)] }),
         // umoci 0.4.7 knows no zstd; the specification does (layer.md, "+zstd Media Types").
         OracleImage("zstd", layers: { [.init(archive, .zstd)] }).readable(by: { [.init(archive)] }),
+        OracleImage(
+            "no zeros at the archive's end, and an archive behind the end",
+            layers: {
+                [
+                    .init(Array(second.dropLast(1024))), .init(archive + third),
+                    .init(third + Array("rubbish".utf8)),
+                ]
+            }),
         OracleImage("plain tar", layers: { [.init(archive, .none)] }),
         // umoci believes labels, and fails. What a blob is can be seen.
         OracleImage(
