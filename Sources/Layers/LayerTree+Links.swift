@@ -15,7 +15,7 @@ extension LayerTree {
     /// - Throws: `LayerError` where it leads to no directory, `Interrupted`.
     func followingLinks(of lower: FlatTree) throws -> LayerTree {
         var tree = self
-        while true {
+        for _ in 0..<EntryName.deepest {
             let moves = try tree.moves(over: lower)
             if moves.isEmpty { return tree }
             // What moved may itself lie in a link; each turn settles one component more.
@@ -23,6 +23,7 @@ extension LayerTree {
             for (node, target) in moves { try builder.move(node, to: target) }
             tree = try builder.tree()
         }
+        throw LayerError("the layer has a loop of links")
     }
 
     /// The topmost directories that only names imply where the lower layers have a link, and where that leads.
