@@ -11,9 +11,9 @@ package struct ArchiveError: Error, CustomStringConvertible, Sendable, Equatable
     /// libarchive's own account of what failed last.
     init(archive: OpaquePointer?) {
         guard let archive, let text = archive_error_string(archive) else {
-            self.init("libarchive: unknown error")
+            self.init("the archive is damaged or cut short")
             return
         }
-        self.init(String(cString: text))
+        self.init("the archive is damaged: \(String(cString: text))")
     }
 }

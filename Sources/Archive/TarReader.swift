@@ -29,11 +29,16 @@ package final class TarReader {
         case ARCHIVE_EOF: return nil
         case ARCHIVE_OK: break
         // A name that isn't UTF-8 comes all the same, as the bytes it is. Other warnings are about something lost.
-        case ARCHIVE_WARN where handle.warning.hasPrefix("Pathname can't be converted"): break
+        case ARCHIVE_WARN where Self.isAboutCharacters(handle.warning): break
         default: throw handle.error()
         }
         guard let entry else { throw handle.error() }
         return TarEntry(entry: entry)
+    }
+
+    /// Whether a warning says only that a name (of the entry, of what it links to, or of its owner) isn't UTF-8.
+    private static func isAboutCharacters(_ warning: String) -> Bool {
+        ["Pathname", "Linkname", "Uname", "Gname"].contains { warning.hasPrefix("\($0) can't be converted") }
     }
 
     /// The next piece of the current entry's data and where in the file it belongs; nil at the data's end.
@@ -92,7 +97,13 @@ package struct TarEntry {
     package var size: Int64 { Int64(archive_entry_size(entry)) }
     /// When the content last changed.
     package var modified: timespec {
-        timespec(tv_sec: archive_entry_mtime(entry), tv_nsec: Int(archive_entry_mtime_nsec(entry)))
+        var time = timespec(tv_sec: archive_entry_mtime(entry), tv_nsec: Int(archive_entry_mtime_nsec(entry)))
+        // libarchive (3.7) reads a pax header's "-1.25" as -1 s and +0.25 s; the kernel counts nanoseconds forward.
+        if time.tv_sec < 0, time.tv_nsec > 0 {
+            time.tv_sec -= 1
+            time.tv_nsec = 1_000_000_000 - time.tv_nsec
+        }
+        return time
     }
     /// A device's numbers.
     package var device: (major: UInt32, minor: UInt32) {

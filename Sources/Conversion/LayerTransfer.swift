@@ -7,6 +7,7 @@ import Synchronization
 final class LayerTransfer: Sendable {
     private let count = Atomic<Int>(0)
     private let isStopped = Atomic<Bool>(false)
+    private let failure = Mutex<(any Error)?>(nil)
 
     /// - Throws: `ConversionError` where another layer has failed: this one is then of no use. `Interrupted` where that
     ///   is why: one signal stops all layers, and each says so.
@@ -18,7 +19,14 @@ final class LayerTransfer: Sendable {
         }
     }
 
-    func stop() { isStopped.store(true, ordering: .relaxed) }
+    /// Ends the other layers' transfers too.
+    func stop(_ error: any Error) {
+        failure.withLock { if $0 == nil { $0 = error } }
+        isStopped.store(true, ordering: .relaxed)
+    }
+
+    /// What failed first: what the other layers say afterwards may be heard of earlier.
+    var cause: (any Error)? { failure.withLock { $0 } }
 
     var bytes: Int64 { Int64(count.load(ordering: .relaxed)) }
 }

@@ -168,11 +168,12 @@ struct AttributeWriter {
         }
     }
 
+    /// A number of 0 is the unpacker itself, which the protocol writes as "not changed": 4294967295.
     private static func rootlessMessage(_ uid: uid_t, _ gid: gid_t) -> [UInt8] {
         var message: [UInt8] = []
-        for (field, value) in [(UInt8(0x08), uid), (0x10, gid)] where value != 0 {
+        for (field, value) in [(UInt8(0x08), uid), (0x10, gid)] {
             message.append(field)
-            var rest = value
+            var rest = value == 0 ? uid_t.max : value
             while rest >= 0x80 {
                 message.append(UInt8(rest & 0x7f) | 0x80)
                 rest >>= 7

@@ -17,6 +17,9 @@ struct EntryName: Equatable {
     /// The longest component (`NAME_MAX`).
     static let longestComponent = 255
 
+    /// A path that was followed to its end: no component of it is a link.
+    init(real components: [[UInt8]]) { self.components = components }
+
     /// - Throws: `LayerError` for a name that climbs above the root or that no Linux system can have.
     init(_ bytes: some Collection<UInt8>) throws(LayerError) {
         components = []

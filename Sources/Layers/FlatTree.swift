@@ -11,7 +11,18 @@ package struct FlatTree: Sendable {
     package let layers: [LayerTree]
 
     /// Stacks layers, the lowest first.
-    package init(_ layers: [LayerTree]) { self.layers = layers }
+    ///
+    /// - Throws: `LayerError` where links of lower layers lead a name nowhere, `Interrupted`.
+    package init(_ layers: [LayerTree]) throws {
+        var resolved: [LayerTree] = []
+        for layer in layers {
+            resolved.append(try layer.followingLinks(of: FlatTree(resolved: resolved)))
+        }
+        self.layers = resolved
+    }
+
+    /// Stacks layers whose names lead through no link of a lower one.
+    init(resolved: [LayerTree]) { layers = resolved }
 
     /// One step of a walk.
     package enum Step: Sendable {
@@ -32,7 +43,7 @@ package struct FlatTree: Sendable {
     }
 
     /// A node in one of the layers.
-    private struct Place {
+    struct Place {
         let layer: Int
         let node: LayerTree.Node
     }
@@ -43,30 +54,36 @@ package struct FlatTree: Sendable {
     ///   call), and what the entry is like: the highest layer's file, or the directory whose attributes count.
     /// - Throws: what `body` throws; `LayerError` for a hard link to nothing.
     package func walk(_ body: (Step, _ path: UnsafePointer<CChar>, _ origin: Origin) throws -> Void) throws {
-        let roots = visible(layers.indices.reversed().map { Place(layer: $0, node: 0) })
+        let roots = layers.indices.reversed().map { Place(layer: $0, node: 0) }
         guard !roots.isEmpty else { return }
         var path = PathBuffer()
         try walk(directory: roots, &path, body)
     }
 
+    /// - Parameter all: the directories at the path, the highest first.
     private func walk(
-        directory places: [Place], _ path: inout PathBuffer,
+        directory all: [Place], _ path: inout PathBuffer,
         _ body: (Step, UnsafePointer<CChar>, Origin) throws -> Void
     ) throws {
-        let attributes = attributeLayer(places)
-        try path.use { try body(.enter, $0, Origin(layer: attributes, path: $0)) }
+        let places = visible(all)
+        let attributes = attributePlace(all)
+        try path.use { path in try withOrigin(attributes, path) { try body(.enter, path, $0) } }
         for (level, place) in places.enumerated() {
             let tree = layers[place.layer]
             for child in tree.children(place.node) {
                 let kind = tree.kind(child)
                 if kind == .whiteout || isHidden(child, tree, by: places[..<level]) { continue }
+                let own = Place(layer: place.layer, node: child)
                 let mark = path.count
                 tree.withName(child) { path.append($0) }
                 switch kind {
                 case .directory:
                     let lower = tree.withName(child) { self.places(named: $0, in: places[(level + 1)...]) }
-                    try walk(
-                        directory: visible([Place(layer: place.layer, node: child)] + lower), &path, body)
+                    let all = [own] + lower
+                    // What only removes leaves nothing where there was nothing.
+                    if !owed(all).allSatisfy({ layers[$0.layer].isBare($0.node) }) {
+                        try walk(directory: all, &path, body)
+                    }
                 case .lowerLink:
                     let (layer, target) = try source(of: child, in: place.layer)
                     try target.withUnsafeBufferPointer { target in
@@ -74,19 +91,40 @@ package struct FlatTree: Sendable {
                         try path.use { try body(.entry, $0, Origin(layer: layer, path: start)) }
                     }
                 case .other, .whiteout:
-                    try path.use { try body(.entry, $0, Origin(layer: place.layer, path: $0)) }
+                    try path.use { path in try withOrigin(own, path) { try body(.entry, path, $0) } }
                 }
                 path.truncate(mark)
             }
         }
-        try path.use { try body(.leave, $0, Origin(layer: attributes, path: $0)) }
+        try path.use { path in try withOrigin(attributes, path) { try body(.leave, path, $0) } }
+    }
+
+    /// Calls `body` with where a node is in its layer's directory: at the same path, mostly.
+    private func withOrigin(
+        _ place: Place, _ path: UnsafePointer<CChar>, _ body: (Origin) throws -> Void
+    ) rethrows {
+        guard let moved = layers[place.layer].movedFrom(place.node) else {
+            return try body(Origin(layer: place.layer, path: path))
+        }
+        try OverlayMarks.cString(moved).withUnsafeBufferPointer { buffer in
+            if let start = buffer.baseAddress { try body(Origin(layer: place.layer, path: start)) }
+        }
     }
 
     /// Whose directory the merged one looks like: the highest layer's that names it; where none does, the lowest's,
     /// which made it first.
-    private func attributeLayer(_ places: [Place]) -> Int {
-        let named = places.first { !layers[$0.layer].isImplied($0.node) }
-        return (named ?? places[places.count - 1]).layer
+    private func attributePlace(_ all: [Place]) -> Place {
+        let places = owed(all)
+        return places.first { !layers[$0.layer].isImplied($0.node) } ?? places[places.count - 1]
+    }
+
+    /// The directories down to the first that stands in place of what a layer removed. An opaque one removes what is in
+    /// the lower layers' directory, but not that itself.
+    private func owed(_ all: [Place]) -> ArraySlice<Place> {
+        guard let last = all.firstIndex(where: { layers[$0.layer].isReplacing($0.node) }) else {
+            return all[...]
+        }
+        return all[...last]
     }
 
     /// Whether a higher layer has the name, or hides it.
@@ -128,24 +166,36 @@ package struct FlatTree: Sendable {
         }
     }
 
-    /// The file that a hard link means: its own layer's, or else what the layers beneath show at the target's path.
-    private func source(
+    /// The file that a hard link means: what the layers beneath show at the target's path, links on the way to it
+    /// followed. Its own layer had nothing there when the link came (what it has there now came later, and is another
+    /// file), unless it wrote it through a lower layer's link.
+    func source(
         of link: LayerTree.Node, in layer: Int
     ) throws(LayerError) -> (layer: Int, path: [CChar]) {
         var place = Place(layer: layer, node: link)
         // Links may lead to links; more in a row than this are a loop.
         for _ in 0..<1000 {
             let tree = layers[place.layer]
-            guard let target = tree.linkTarget(place.node) else { break }
-            if let own = tree.node(at: target), own != place.node, tree.kind(own) != .whiteout {
+            guard let spelled = tree.linkTarget(place.node), let last = spelled.components.last else { break }
+            let seen = FlatTree(resolved: Array(layers[...place.layer]))
+            guard let parent = try? seen.realPath(of: spelled.components.dropLast(), for: spelled) else {
+                break
+            }
+            let target = EntryName(real: parent + [last])
+            if let own = tree.node(at: target), own != place.node,
+                target != spelled || tree.movedFrom(own) != nil, tree.kind(own) != .whiteout
+            {
                 place = Place(layer: place.layer, node: own)
-            } else if let lower = FlatTree(Array(layers[..<place.layer])).find(target) {
+            } else if let lower = FlatTree(resolved: Array(layers[..<place.layer])).find(target) {
                 place = lower
             } else {
                 break
             }
             switch layers[place.layer].kind(place.node) {
-            case .other: return (place.layer, OverlayMarks.cString(layers[place.layer].path(of: place.node)))
+            case .other:
+                let tree = layers[place.layer]
+                let path = tree.movedFrom(place.node) ?? tree.path(of: place.node)
+                return (place.layer, OverlayMarks.cString(path))
             case .lowerLink: continue
             case .directory, .whiteout: break
             }
@@ -155,7 +205,7 @@ package struct FlatTree: Sendable {
     }
 
     /// What the merged tree has at a path; symbolic links are not followed.
-    private func find(_ name: EntryName) -> Place? {
+    func find(_ name: EntryName) -> Place? {
         var places = visible(layers.indices.reversed().map { Place(layer: $0, node: 0) })
         var found = places.first
         for component in name.components {

@@ -14,6 +14,9 @@ package struct LayerContext: Sendable, Equatable {
 
     /// Directories that no entry named, only names beneath them: in an image they look as the lower layers have them.
     var impliedDirectories: Set<[UInt8]> = []
+    /// Those of them that stand in the place of something of the lower layers' that this layer removed: they owe
+    /// nothing to what is beneath, while a directory that is only opaque (`.wh..wh..opq`) is still the lower layers'.
+    var replacingDirectories: Set<[UInt8]> = []
     /// Hard links that lower layers complete.
     var links: [LowerLink] = []
 
@@ -25,12 +28,13 @@ package struct LayerContext: Sendable, Equatable {
     /// Whether the layer has hard links that only the merged tree can have.
     package var hasLinks: Bool { !links.isEmpty }
 
-    /// As bytes: fields that each end with a NUL, since names may hold anything else. `directory`, path; or `link`, name,
-    /// target.
+    /// As bytes: fields that each end with a NUL, since names may hold anything else. `directory` or `replacing`, path; or
+    /// `link`, name, target.
     package func encoded() -> [UInt8] {
         var fields: [[UInt8]] = []
         for path in impliedDirectories.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
             fields += [Array("directory".utf8), path]
+            if replacingDirectories.contains(path) { fields += [Array("replacing".utf8), path] }
         }
         for link in links { fields += [Array("link".utf8), link.name.bytes, link.target.bytes] }
         return fields.flatMap { $0 + [0] }
@@ -46,6 +50,9 @@ package struct LayerContext: Sendable, Equatable {
             case "directory":
                 guard let path = fields.popFirst() else { throw Self.damaged }
                 impliedDirectories.insert(Array(path))
+            case "replacing":
+                guard let path = fields.popFirst() else { throw Self.damaged }
+                replacingDirectories.insert(Array(path))
             case "link":
                 guard let name = fields.popFirst(), let target = fields.popFirst() else { throw Self.damaged }
                 links.append(LowerLink(name: try EntryName(name), target: try EntryName(target)))

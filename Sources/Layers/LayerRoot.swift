@@ -31,18 +31,20 @@ final class LayerRoot {
 
     /// The root directory's descriptor.
     let root: CInt
-    /// Called with the real path of each directory that is made because a name needs it.
-    private let onImplied: ([UInt8]) throws(LayerError) -> Void
+    /// Called with the real path of each directory that is made because a name needs it, and whether this layer removed
+    /// what lower layers have there.
+    private let onImplied: (_ path: [UInt8], _ replacesLower: Bool) throws(LayerError) -> Void
     private let marks: OverlayMarks
     private let rootPath: [UInt8]
 
     private var parentName: [CChar]?
     private var parent: (descriptor: SharedDescriptor, path: [UInt8])?
     /// Like Linux itself: more links on the way to one file are a loop (`ELOOP`).
-    private static let mostLinks = 40
+    static let mostLinks = 40
 
     init(
-        _ root: CInt, marks: OverlayMarks, onImplied: @escaping ([UInt8]) throws(LayerError) -> Void
+        _ root: CInt, marks: OverlayMarks,
+        onImplied: @escaping (_ path: [UInt8], _ replacesLower: Bool) throws(LayerError) -> Void
     ) throws(SystemError) {
         self.root = root
         self.marks = marks
@@ -112,16 +114,26 @@ final class LayerRoot {
         }
     }
 
+    /// The real path of a name in an open directory beneath the root.
+    ///
+    /// - Throws: `SystemError`.
+    func path(of base: [UInt8], at directory: CInt) throws(SystemError) -> [UInt8] {
+        Parent(descriptor: directory, path: try pathBeneath(directory)).path(of: base)
+    }
+
     private func remember(_ descriptor: consuming OwnedDescriptor, _ spelled: [CChar]) throws(SystemError)
         -> Parent
     {
         let shared = SharedDescriptor(descriptor)
-        let path = try Self.realPath(of: shared.raw).dropFirst(rootPath.count).drop {
-            $0 == UInt8(ascii: "/")
-        }
-        parent = (shared, Array(path))
+        let path = try pathBeneath(shared.raw)
+        parent = (shared, path)
         parentName = spelled
-        return Parent(descriptor: shared.raw, path: Array(path))
+        return Parent(descriptor: shared.raw, path: path)
+    }
+
+    private func pathBeneath(_ descriptor: CInt) throws(SystemError) -> [UInt8] {
+        let path = try Self.realPath(of: descriptor).dropFirst(rootPath.count)
+        return Array(path.drop { $0 == UInt8(ascii: "/") })
     }
 
     /// Makes each missing directory of a path, following links as inside a chroot of the root.
@@ -146,14 +158,14 @@ final class LayerRoot {
             switch try Existing(path, at: root) {
             case .directory: real.append(component)
             case .nothing:
-                try makeImplied(path)
+                try makeImplied(path, replacesLower: false)
                 real.append(component)
             case .whiteout:
                 // This layer hid the lower layers' directory of that name and now has one of its own.
                 guard unlinkat(root, path, 0) == 0 else {
                     throw SystemError("replace", String(decodingCString: path))
                 }
-                try makeImplied(path)
+                try makeImplied(path, replacesLower: true)
                 try marks.markOpaque(path, at: root)
                 real.append(component)
             case .other(let mode):
@@ -172,11 +184,11 @@ final class LayerRoot {
         return EntryName.path(real)
     }
 
-    private func makeImplied(_ path: [CChar]) throws {
+    private func makeImplied(_ path: [CChar], replacesLower: Bool) throws {
         guard mkdirat(root, path, 0o755) == 0 else {
             throw SystemError("create directory", String(decodingCString: path))
         }
-        try onImplied(path.dropLast().map { UInt8(bitPattern: $0) })
+        try onImplied(path.dropLast().map { UInt8(bitPattern: $0) }, replacesLower)
     }
 
     /// Where an open directory is, as the kernel knows it.

@@ -22,7 +22,12 @@ package final class LayerTree: Sendable {
     /// A node's index in the arrays; 0 is the root.
     typealias Node = Int32
 
-    private let nodes: LayerTreeNodes
+    let nodes: LayerTreeNodes
+
+    init(root: SharedDescriptor, nodes: LayerTreeNodes) {
+        self.root = root
+        self.nodes = nodes
+    }
 
     /// Reads the tree beneath a directory.
     ///
@@ -32,7 +37,7 @@ package final class LayerTree: Sendable {
         self.root = root
         var reader = LayerTreeReader(context)
         try reader.read(root.raw)
-        nodes = reader.nodes
+        nodes = reader.nodes.finished()
     }
 
     func kind(_ node: Node) -> Kind { nodes.kinds[Int(node)] }
@@ -42,6 +47,15 @@ package final class LayerTree: Sendable {
 
     /// Whether no entry of the layer named the directory.
     func isImplied(_ node: Node) -> Bool { nodes.implied[Int(node)] }
+
+    /// Whether a directory owes nothing to what lower layers have at its name: the layer removed that.
+    func isReplacing(_ node: Node) -> Bool { nodes.replacing[Int(node)] }
+
+    /// Whether a directory is there only because names of marks need it: applied, it leaves nothing.
+    func isBare(_ node: Node) -> Bool { nodes.bare[Int(node)] }
+
+    /// Where a node is in the layer's directory, where that is not its path.
+    func movedFrom(_ node: Node) -> [UInt8]? { nodes.sources.isEmpty ? nil : nodes.sources[node] }
 
     /// What a `lowerLink` links to.
     func linkTarget(_ node: Node) -> EntryName? { nodes.linkTargets[node] }
@@ -99,6 +113,10 @@ struct LayerTreeNodes: Sendable {
     var kinds: [LayerTree.Kind] = [.directory]
     var opaque = [false]
     var implied = [false]
+    var replacing = [false]
+    var bare = [false]
+    /// The paths in the layer's directory of the nodes that are elsewhere in the tree.
+    var sources: [Int32: [UInt8]] = [:]
     var childStarts: [Int32] = [0]
     var childCounts: [Int32] = [0]
     var parents: [Int32] = [0]
@@ -116,9 +134,22 @@ struct LayerTreeNodes: Sendable {
         kinds.append(kind)
         opaque.append(false)
         implied.append(false)
+        replacing.append(false)
         childStarts.append(0)
         childCounts.append(0)
         parents.append(parent)
+    }
+
+    /// The nodes with what only all of them together tell.
+    func finished() -> LayerTreeNodes {
+        var result = self
+        result.bare = implied
+        // Children come behind their parents.
+        for node in kinds.indices.dropFirst().reversed()
+        where kinds[node] != .whiteout && !(kinds[node] == .directory && result.bare[node]) {
+            result.bare[Int(parents[node])] = false
+        }
+        return result
     }
 
     /// A node's path, without a leading slash; empty for the root.

@@ -8,6 +8,7 @@ import Platform
 struct LayerTreeReader {
     private(set) var nodes = LayerTreeNodes()
     private let implied: Set<[UInt8]>
+    private let replacing: Set<[UInt8]>
     /// Links that lower layers complete, by their directory's path.
     private let links: [[UInt8]: [(base: [UInt8], target: EntryName)]]
 
@@ -22,6 +23,7 @@ struct LayerTreeReader {
 
     init(_ context: LayerContext) {
         implied = context.impliedDirectories
+        replacing = context.replacingDirectories
         links = Dictionary(grouping: context.links) { link in
             Array(link.name.components.dropLast().joined(separator: [UInt8(ascii: "/")]))
         }.mapValues { $0.compactMap { link in link.name.components.last.map { ($0, link.target) } } }
@@ -43,6 +45,7 @@ struct LayerTreeReader {
         let name = path.isEmpty ? EntryName.path([]) : OverlayMarks.cString(path)
         let directory = try OwnedDescriptor(opening: name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: root)
         nodes.implied[Int(node)] = implied.contains(path)
+        if replacing.contains(path) { nodes.replacing[Int(node)] = true }
         for attribute in OverlayMarks.opaqueAttributes {
             var value: UInt8 = 0
             if fgetxattr(directory.raw, attribute, &value, 1) == 1, value == UInt8(ascii: "y") {
@@ -79,6 +82,8 @@ struct LayerTreeReader {
         }
         switch (known.kind, child.kind) {
         case (.directory, .whiteout): known.isOpaque = true
+        // Of two links that wait, the one that came later.
+        case (.lowerLink, .lowerLink): known = child
         case (.whiteout, _):
             known = child
             known.isOpaque = child.kind == .directory
@@ -98,6 +103,7 @@ struct LayerTreeReader {
             let added = Int32(nodes.kinds.count)
             try nodes.append(child.name, child.kind, parent: node)
             nodes.opaque[Int(added)] = child.isOpaque
+            nodes.replacing[Int(added)] = child.isOpaque
             if let target = child.target, child.kind == .lowerLink { nodes.linkTargets[added] = target }
         }
         nodes.childCounts[Int(node)] = Int32(sorted.count)

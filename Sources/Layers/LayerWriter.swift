@@ -20,7 +20,11 @@ final class LayerWriter {
         /// Owner and extended attributes are set at once, the rest last: every entry made in a directory changes its
         /// time, and a set-gid bit or a default ACL would change what is made in it. nil: no entry named it.
         var directories: [[UInt8]: DirectoryAttributes?] = [[]: nil]
+        /// Directories whose lower namesakes this layer removes.
+        var replacing: Set<[UInt8]> = []
         var links: [LayerContext.LowerLink] = []
+        /// What those lead to, by the links' real paths.
+        var linkTargets: [[UInt8]: EntryName] = [:]
         var entries = 0
         private var pathBytes = 0
         private let limits: LayerLimits
@@ -43,8 +47,9 @@ final class LayerWriter {
         self.limits = limits
         let notes = Notes(limits)
         self.notes = notes
-        self.root = try LayerRoot(root, marks: marks) { (path) throws(LayerError) in
+        self.root = try LayerRoot(root, marks: marks) { (path, replacesLower) throws(LayerError) in
             try notes.count(path)
+            if replacesLower { notes.replacing.insert(path) }
             notes.directories[path] = .some(nil)
         }
     }
@@ -91,6 +96,7 @@ final class LayerWriter {
                 try attributes.finish(noted, of: directory.raw)
             } else {
                 context.impliedDirectories.insert(path)
+                if notes.replacing.contains(path) { context.replacingDirectories.insert(path) }
                 try attributes.setTime(created, of: directory.raw)
             }
         }
@@ -201,7 +207,10 @@ final class LayerWriter {
             return try noteLowerLink(name, parent, target)
         }
         switch try Existing(target.base, at: targetParent.raw) {
-        case .nothing: try noteLowerLink(name, parent, target)
+        case .nothing:
+            // A link to such a link is a link to the same file, also when the first is replaced afterwards.
+            let path = try root.path(of: target.components.last ?? [], at: targetParent.raw)
+            try noteLowerLink(name, parent, notes.linkTargets[path] ?? target)
         case .directory, .whiteout:
             throw LayerError.refused("the layer has a hard link to no file", entry: name.bytes)
         case .other:
@@ -218,6 +227,7 @@ final class LayerWriter {
         try root.removeExisting(name.base, at: parent.descriptor)
         let real = try EntryName(parent.path(of: name.components.last ?? []))
         notes.links.append(LayerContext.LowerLink(name: real, target: target))
+        notes.linkTargets[real.bytes] = target
     }
 
     private func makeDevice(_ entry: TarEntry, _ type: mode_t, _ name: EntryName, _ base: [CChar]) throws {
@@ -226,9 +236,13 @@ final class LayerWriter {
         do {
             try replacing(base, at: parent, name) { mknodat(parent, base, type | entry.permissions, number) }
         } catch let error as SystemError where error.code == EPERM {
-            // No device without root: an empty file keeps its place, as umoci has it.
+            // No device without root: an empty file keeps its place, and has the device's owner, as with umoci.
             attributes.noteLost("device nodes")
-            try replacing(base, at: parent, name) { mknodat(parent, base, S_IFREG | 0o600, 0) }
+            let file = OwnedDescriptor(
+                raw: try replacing(base, at: parent, name) {
+                    openat(parent, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+                })
+            return try attributes.apply(entry, toFile: file.raw, createdMode: 0o600)
         }
         try attributes.apply(entry, toSpecial: base, at: parent, isLink: false)
     }
@@ -241,12 +255,15 @@ final class LayerWriter {
             guard !hidden.isEmpty, hidden != [UInt8(ascii: ".")], hidden != Array("..".utf8) else {
                 throw LayerError.refused("the layer has a whiteout of nothing", entry: name.bytes)
             }
-            let parent = try root.parent(of: name).descriptor
+            let parent = try root.parent(of: name)
+            let directory = parent.descriptor
             // A whiteout hides lower layers, never what its own layer has, whichever of the two came first.
-            switch try Existing(OverlayMarks.cString(hidden), at: parent) {
-            case .directory: try marks.markOpaque(OverlayMarks.cString(hidden), at: parent)
+            switch try Existing(OverlayMarks.cString(hidden), at: directory) {
+            case .directory:
+                try marks.markOpaque(OverlayMarks.cString(hidden), at: directory)
+                notes.replacing.insert(parent.path(of: hidden))
             case .whiteout, .other: break
-            case .nothing: try marks.makeWhiteout(hidden, at: parent)
+            case .nothing: try marks.makeWhiteout(hidden, at: directory)
             }
         }
     }

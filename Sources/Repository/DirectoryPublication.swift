@@ -48,7 +48,7 @@ final class DirectoryPublication: Publication {
     }
 
     func mergedTree() throws -> FlatTree {
-        let tree = FlatTree(try plan.layers.indices.map(tree(of:)))
+        let tree = try FlatTree(plan.layers.indices.map(tree(of:)))
         try tree.checkLinks()
         return tree
     }

@@ -20,13 +20,16 @@ final class LayerFixture {
 
     /// Unpacks an archive as the next layer.
     ///
-    /// - Parameter delivered: the bytes that come instead of the ones the digest names.
+    /// - Parameters:
+    ///   - packed: the blob, where it isn't made here.
+    ///   - delivered: the bytes that come instead of the ones the digest names.
     @discardableResult
     func unpack(
-        _ archive: [UInt8], compression: Compression = .none, limits: LayerLimits = LayerLimits(),
+        _ archive: [UInt8], compression: Compression = .none, packed: [UInt8]? = nil,
+        limits: LayerLimits = LayerLimits(),
         blob delivered: [UInt8]? = nil
     ) throws -> UnpackedLayer {
-        let blob = try compression.apply(archive)
+        let blob = try packed ?? compression.apply(archive)
         let file = try directory.write("blob-\(layers.count)", delivered ?? blob)
         guard let digest = Digest(sha256Hex: SHA256.hex(of: blob)) else { throw SupportError("no digest") }
         let descriptor = Descriptor(mediaType: MediaType.ociLayer, digest: digest, size: Int64(blob.count))
@@ -49,8 +52,8 @@ final class LayerFixture {
 
     /// Reads the layers again as an image that has them finds them.
     func tree() throws -> FlatTree {
-        FlatTree(
-            try layers.map { try LayerTree(reading: $0.root, context: $0.result?.context ?? LayerContext()) })
+        try FlatTree(
+            layers.map { try LayerTree(reading: $0.root, context: $0.result?.context ?? LayerContext()) })
     }
 
     /// The merged tree's entries as "path" or "path/" for directories, each with the layer it comes from, and where it

@@ -99,6 +99,7 @@ struct WhiteoutTests {
             tar.file("high/other", "replaced by a link")
             tar.hardLink("high/other", to: "low/file")
             tar.hardLink("high/replaced", to: "low/file")
+            tar.hardLink("high/of-replaced", to: "high/replaced")
             tar.file("high/replaced", "no link after all")
         }
         let fixture = try LayerFixture()
@@ -106,7 +107,8 @@ struct WhiteoutTests {
         let context = try fixture.unpack(linking).context
         #expect(
             try fixture.merged() == [
-                "./ 0", "high/ 1", "high/link 0 low/file", "high/other 0 low/file", "high/replaced 1",
+                "./ 0", "high/ 1", "high/link 0 low/file", "high/of-replaced 0 low/file",
+                "high/other 0 low/file", "high/replaced 1",
                 "high/second 0 low/file", "low/ 0", "low/file 0",
             ])
         // The layer itself is what its bytes say, whatever lies beneath it.

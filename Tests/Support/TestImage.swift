@@ -10,11 +10,16 @@ package struct TestImage: Sendable {
         package var compression: Compression
         /// The blob's bytes where they shall differ from the compressed archive.
         package var blob: [UInt8]?
+        /// What the manifest calls it, after `application/vnd.oci.image.layer.v1.tar`; nil: what it is.
+        package var label: String?
 
-        package init(_ archive: [UInt8], _ compression: Compression = .gzip, blob: [UInt8]? = nil) {
+        package init(
+            _ archive: [UInt8], _ compression: Compression = .gzip, blob: [UInt8]? = nil, label: String? = nil
+        ) {
             self.archive = archive
             self.compression = compression
             self.blob = blob
+            self.label = label
         }
     }
 
@@ -62,7 +67,7 @@ package struct TestImage: Sendable {
             let digest = try Self.add(blob, to: layout)
             digests.append(digest)
             descriptors.append(
-                #"{"mediaType":"application/vnd.oci.image.layer.v1.tar\#(layer.compression.mediaTypeSuffix)","#
+                #"{"mediaType":"application/vnd.oci.image.layer.v1.tar\#(layer.label ?? layer.compression.mediaTypeSuffix)","#
                     + #""digest":"sha256:\#(digest)","size":\#(blob.count)}"#)
         }
         let identifiers = diffIdentifiers ?? layers.map { "sha256:" + SHA256.hex(of: $0.archive) }

@@ -5,65 +5,122 @@ import CLinux
 import Glibc
 import Platform
 
-/// What a tree holds, one line an entry.
+/// What trees hold, and where they differ.
 package enum TreeComparison {
-    /// A tree's entries: path, type, mode, owner, device, time, link target, content's digest, extended attributes, and
-    /// the first name of the same inode. Directories' sizes are the file system's own affair.
+    /// What an entry has. Directories' sizes and numbers of links are the file system's own affair.
+    package enum Field: String, CaseIterable, Sendable {
+        /// Type and permissions, in octal.
+        case mode
+        case owner
+        case size
+        case time
+        /// A file's digest, a link's text, a device's number.
+        case content
+        /// The first name of the same inode: which names are hard links of each other.
+        case inode
+        case attributes
+    }
+
+    /// A tree's entries, one line each, by their paths ("." and "./…"; bytes that are no UTF-8 are written `\xff`).
     package static func describe(_ root: String) throws -> [String: String] {
-        var entries: [String: String] = [:]
+        try fields(root).mapValues { fields in
+            Field.allCases.compactMap { fields[$0] }.joined(separator: " ")
+        }
+    }
+
+    private static func fields(_ root: String) throws -> [String: [Field: String]] {
+        var entries: [String: [Field: String]] = [:]
         var firstNames: [ino_t: String] = [:]
-        try walk(root, ".", &entries, &firstNames)
+        try walk(Array(root.utf8CString.dropLast()), Array(".".utf8CString.dropLast()), &entries, &firstNames)
         return entries
     }
 
-    /// Where two trees differ: "path: one | other".
-    package static func differences(_ one: String, _ other: String) throws -> [String] {
-        let first = try describe(one)
-        let second = try describe(other)
-        return Set(first.keys).union(second.keys).sorted().compactMap { path in
-            first[path] == second[path]
-                ? nil : "\(path): \(first[path] ?? "nothing") | \(second[path] ?? "nothing")"
+    /// Where two trees differ: "path: field one | other", sorted.
+    ///
+    /// - Parameter ignoring: what may differ, and is not looked at.
+    package static func differences(
+        _ one: String, _ other: String, ignoring: (_ path: String, Field) -> Bool = { _, _ in false }
+    ) throws -> [String] {
+        let first = try fields(one)
+        let second = try fields(other)
+        return Set(first.keys).union(second.keys).sorted().flatMap { path -> [String] in
+            guard let ours = first[path], let theirs = second[path] else {
+                return ["\(path): only in the \(first[path] == nil ? "second" : "first")"]
+            }
+            return Field.allCases.compactMap { field in
+                ours[field] == theirs[field] || ignoring(path, field)
+                    ? nil : "\(path): \(field) \(ours[field] ?? "none") | \(theirs[field] ?? "none")"
+            }
         }
     }
 
     private static func walk(
-        _ root: String, _ path: String, _ entries: inout [String: String], _ firstNames: inout [ino_t: String]
+        _ root: [CChar], _ path: [CChar], _ entries: inout [String: [Field: String]],
+        _ firstNames: inout [ino_t: String]
     ) throws {
-        let full = "\(root)/\(path)"
+        let full = root + [CChar(UInt8(ascii: "/"))] + path + [0]
+        let name = printable(path)
         var information = stat()
-        guard lstat(full, &information) == 0 else { throw SystemError("look at", full) }
-        let type = information.st_mode & S_IFMT
-        var parts = [
-            String(information.st_mode, radix: 8), "\(information.st_uid):\(information.st_gid)",
-            "\(information.st_mtim.tv_sec).\(information.st_mtim.tv_nsec)",
+        guard lstat(full, &information) == 0 else { throw SystemError("look at", name) }
+        var fields: [Field: String] = [
+            .mode: String(information.st_mode, radix: 8),
+            .owner: "\(information.st_uid):\(information.st_gid)",
+            .time: "\(information.st_mtim.tv_sec).\(information.st_mtim.tv_nsec)",
+            .attributes: attributes(full).joined(separator: " "),
         ]
+        let type = information.st_mode & S_IFMT
         switch type {
-        case S_IFREG: parts.append(SHA256.hex(of: try Files.read(full, limit: 1 << 30)))
-        case S_IFLNK: parts.append("-> \(Files.linkTarget(full) ?? "")")
-        case S_IFCHR, S_IFBLK: parts.append("device \(information.st_rdev)")
+        case S_IFREG: fields[.content] = try digest(full, name)
+        case S_IFLNK: fields[.content] = "-> \(linkText(full))"
+        case S_IFCHR, S_IFBLK: fields[.content] = "device \(information.st_rdev)"
         default: break
         }
         if type != S_IFDIR {
-            parts.append("same as \(firstNames[information.st_ino] ?? path)")
-            if firstNames[information.st_ino] == nil { firstNames[information.st_ino] = path }
+            fields[.size] = "\(information.st_size)"
+            fields[.inode] = firstNames[information.st_ino] ?? name
+            if firstNames[information.st_ino] == nil { firstNames[information.st_ino] = name }
         }
-        parts += try attributes(full)
-        entries[path] = parts.joined(separator: " ")
+        entries[name] = fields
         guard type == S_IFDIR else { return }
-        for name in try DirectoryEntry.names(in: full) {
-            try walk(root, "\(path)/\(name)", &entries, &firstNames)
+        let directory = try OwnedDescriptor(opening: full, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        let children = try DirectoryEntry.list(directory.raw, path: name).map(\.name)
+        for child in children.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+            try walk(root, path + [CChar(UInt8(ascii: "/"))] + child.dropLast(), &entries, &firstNames)
         }
     }
 
-    private static func attributes(_ path: String) throws -> [String] {
+    private static func digest(_ path: [CChar], _ name: String) throws -> String {
+        let file = try OwnedDescriptor(opening: path, O_RDONLY | O_NOFOLLOW)
+        let hash = try SHA256()
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = retrying { read(file.raw, &buffer, buffer.count) }
+            guard count >= 0 else { throw SystemError("read", name) }
+            if count == 0 { return hash.finish() }
+            buffer[..<count].withUnsafeBytes { hash.update($0) }
+        }
+    }
+
+    private static func linkText(_ path: [CChar]) -> String {
+        var buffer = [CChar](repeating: 0, count: 2 * Int(PATH_MAX))
+        return printable(Array(buffer[..<max(0, readlink(path, &buffer, buffer.count))]))
+    }
+
+    private static func attributes(_ path: [CChar]) -> [String] {
         var list = [CChar](repeating: 0, count: 64 << 10)
         let length = llistxattr(path, &list, list.count)
         guard length > 0 else { return [] }
         return list[..<length].split(separator: 0).map { name in
             var value = [UInt8](repeating: 0, count: 64 << 10)
             let count = lgetxattr(path, Array(name) + [0], &value, value.count)
-            let text = String(decoding: name.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            return "\(text)=\(Hex.string(value[..<max(0, count)]))"
+            return "\(printable(Array(name)))=\(Hex.string(value[..<max(0, count)]))"
         }.sorted()
+    }
+
+    /// Bytes as text that is different for different bytes.
+    private static func printable(_ bytes: [CChar]) -> String {
+        let unsigned = bytes.map { UInt8(bitPattern: $0) }
+        if let text = String(validating: unsigned, as: UTF8.self) { return text }
+        return unsigned.map { $0 < 0x80 ? String(UnicodeScalar($0)) : "\\x" + String($0, radix: 16) }.joined()
     }
 }
