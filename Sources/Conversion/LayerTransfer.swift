@@ -18,6 +18,9 @@ final class LayerTransfer: Sendable {
         }
     }
 
+    /// Whether a layer has failed for good.
+    var hasStopped: Bool { isStopped.load(ordering: .relaxed) }
+
     func stop() { isStopped.store(true, ordering: .relaxed) }
 
     var bytes: Int64 { Int64(count.load(ordering: .relaxed)) }

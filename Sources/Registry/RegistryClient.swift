@@ -50,6 +50,43 @@ package final class RegistryClient: Sendable {
         ) { headers, retry in try self.send(.get, reference, path, headers, &retry) }
     }
 
+    /// A layer that need not be in the registry (image-spec, "Non-Distributable Layers"): from the first of its own
+    /// addresses that gives it, else from the registry, which may have it all the same. Nobody is shown a credential
+    /// for an address that a manifest names, and what comes is verified like any other blob.
+    ///
+    /// - Throws: `SourceError` where none has it, `Interrupted`.
+    func foreignBlob(_ reference: ImageReference, _ descriptor: Descriptor) throws -> any ByteStream {
+        var reasons: [String] = []
+        for url in descriptor.urls where url.hasPrefix("https://") || url.hasPrefix("http://") {
+            // It goes into a request line and into messages.
+            guard url.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else { continue }
+            do {
+                return try BlobStream(
+                    "layer \(descriptor.digest)", size: descriptor.size, settings.retry
+                ) { headers, retry in try self.fetch(url, headers, &retry) }
+            } catch let error as SourceError { reasons.append("\(error)") }
+        }
+        do { return try blob(reference, descriptor) } catch let error as SourceError {
+            let none = descriptor.urls.isEmpty ? ["its manifest names no address for it"] : reasons
+            throw SourceError((none + ["\(error)"]).joined(separator: "; "))
+        }
+    }
+
+    /// Fetches from an address that a manifest names.
+    private func fetch(
+        _ url: String, _ headers: [HTTPHeader], _ retry: inout RetryMachine
+    ) throws -> HTTPResponse {
+        let trust = try RegistryTrust.find(String(RegistryEndpoint.host(of: url)), settings)
+        let hasRange = headers.contains { $0.isNamed("Range") }
+        return try repeating(&retry) {
+            let response = try http.send(.get, url, headers: headers, trust: trust)
+            if (200..<300).contains(response.status) || hasRange && response.status == 416 {
+                return .success(response)
+            }
+            return .refusal(response, SourceError("\(quoted(url)) answered \(response.status)"))
+        }
+    }
+
     /// Sends a request until it is answered for good. With a `Range`, a 416 is such an answer.
     private func send(
         _ method: HTTPClient.Method, _ reference: ImageReference, _ path: String, _ headers: [HTTPHeader],

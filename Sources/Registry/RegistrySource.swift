@@ -52,7 +52,8 @@ struct RegistrySource: ImageSource {
     }
 
     func blob(_ descriptor: Descriptor) throws -> any ByteStream {
-        try client.blob(reference, descriptor)
+        descriptor.layerKind == .foreign
+            ? try client.foreignBlob(reference, descriptor) : try client.blob(reference, descriptor)
     }
 
     private var manifestPath: String {
