@@ -153,9 +153,11 @@ package struct ImageConverter: Sendable {
         defer { publication.abandon() }
         let transfer = LayerTransfer()
         defer { result.bytesDownloaded = transfer.bytes }
-        try Threads.forEach(fresh.count, width: options.concurrentDownloads) { position in
-            try addLayer(fresh[position], plan, to: publication, from: source, events, transfer)
-        }
+        do {
+            try Threads.forEach(fresh.count, width: options.concurrentDownloads) { position in
+                try addLayer(fresh[position], plan, to: publication, from: source, events, transfer)
+            }
+        } catch { throw transfer.failure ?? error }
         let facts: PublicationFacts
         if options.contents.flat {
             facts = try publishFlat(publication, plan, builds: builds, hasFresh: !fresh.isEmpty, events)
@@ -225,7 +227,7 @@ package struct ImageConverter: Sendable {
                 endFields.append((.sizeBytes, "\(facts.size)"))
                 observer.layerEnded(digest, entries: facts.entries, error: nil)
             } catch {
-                transfer.stop()
+                transfer.stop(error)
                 observer.layerEnded(digest, entries: 0, error: "\(error)")
                 throw error
             }

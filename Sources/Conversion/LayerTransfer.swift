@@ -7,6 +7,7 @@ import Synchronization
 final class LayerTransfer: Sendable {
     private let count = Atomic<Int>(0)
     private let isStopped = Atomic<Bool>(false)
+    private let first = Mutex<(any Error)?>(nil)
 
     /// - Throws: `ConversionError` where another layer has failed: this one is then of no use. `Interrupted` where that
     ///   is why: one signal stops all layers, and each says so.
@@ -21,7 +22,14 @@ final class LayerTransfer: Sendable {
     /// Whether a layer has failed for good.
     var hasStopped: Bool { isStopped.load(ordering: .relaxed) }
 
-    func stop() { isStopped.store(true, ordering: .relaxed) }
+    /// Stops all layers; the first error is the reason.
+    func stop(_ error: any Error) {
+        first.withLock { if $0 == nil { $0 = error } }
+        isStopped.store(true, ordering: .releasing)
+    }
+
+    /// Why the transfer stopped: the layer's own error, whichever thread is the first to return.
+    var failure: (any Error)? { first.withLock { $0 } }
 
     var bytes: Int64 { Int64(count.load(ordering: .relaxed)) }
 }
