@@ -75,7 +75,7 @@ let package = Package(
         tests("Platform", ["Platform", "CLinux", "Support"]),
         tests("Archive", ["Archive", "Platform", "Support"]),
         tests("Layers", ["Layers", "Archive", "Images", "Platform", "CLinux", "Support"]),
-        tests("Registry", ["Registry", "Images", "Platform", "Support"]),
+        tests("Registry", ["Registry", "HTTP", "Images", "Platform", "Support"]),
         tests("DUCCCommand", ["Notifications", "Platform", "CLinux", "Support"]),
         tests("Images", ["Images", "Support"]),
         tests("YAML", ["YAML", "Support"]),

@@ -27,3 +27,8 @@ static inline CURLcode ducc_curl_get_string(CURL *handle, CURLINFO info, char **
 static inline CURLMcode ducc_curl_multi_set_long(CURLM *handle, CURLMoption option, long value) {
     return curl_multi_setopt(handle, option, value);
 }
+// The handle keeps a copy of the bytes.
+static inline CURLcode ducc_curl_set_blob(CURL *handle, CURLoption option, const void *data, size_t count) {
+    struct curl_blob blob = {.data = (void *)data, .len = count, .flags = CURL_BLOB_COPY};
+    return curl_easy_setopt(handle, option, &blob);
+}

@@ -19,6 +19,8 @@ package struct ConversionOptions: Sendable {
     package var convertAgain = false
     /// How many layers of an image are transferred at a time.
     package var concurrentDownloads = 4
+    /// All tries of what fails, the first one included.
+    package var attempts = 1
 
     package init() {}
 }
@@ -102,7 +104,7 @@ package struct ImageConverter: Sendable {
         do {
             source = try ImageSources.open(reference, client: client)
             record = try repository.record(reference.publicPath)
-            if let record, try isUnchanged(record, source) {
+            if let record, try attempting(reference, { try isUnchanged(record, source) }) {
                 result.layers = record.layers.count
                 result.layersReused = record.layers.count
                 if events.areWritten, let unannounced = record.unannounced {
@@ -166,8 +168,10 @@ package struct ImageConverter: Sendable {
         _ reference: ImageReference, from source: any ImageSource, _ events: ConversionEvents,
         _ result: inout ImageResult
     ) throws {
-        let (document, manifest, referenceDigest) = try source.resolve(options.platform)
-        let configuration = try source.configuration(manifest)
+        let ((document, manifest, referenceDigest), configuration) = try attempting(reference) {
+            let found = try source.resolve(options.platform)
+            return (found, try source.configuration(found.manifest))
+        }
         let replacesFlat = options.convertAgain || options.overwriteLayers
         let builds =
             options.contents.flat && (replacesFlat || !repository.hasFlatImage(manifest.config.digest))
@@ -175,7 +179,8 @@ package struct ImageConverter: Sendable {
             reference: reference, referenceDigest: referenceDigest, manifestBytes: document.bytes,
             manifestDigest: document.digest, configurationDigest: manifest.config.digest,
             platform: configuration.platform, requestedPlatform: options.platform,
-            layers: try plannedLayers(manifest, configuration, needed: options.contents.layers || builds),
+            layers: try plannedLayers(
+                reference, manifest, configuration, source, needed: options.contents.layers || builds),
             contents: options.contents, replacesLayers: options.overwriteLayers, replacesFlat: replacesFlat,
             isAnnounced: events.areWritten)
         let fresh = plan.layers.indices.filter { plan.layers[$0].isNew }
@@ -190,7 +195,7 @@ package struct ImageConverter: Sendable {
             try Threads.forEach(fresh.count, width: options.concurrentDownloads) { position in
                 try addLayer(fresh[position], plan, to: publication, from: source, events, transfer)
             }
-        } catch { throw transfer.cause ?? error }
+        } catch { throw transfer.failure ?? error }
         let facts: PublicationFacts
         if options.contents.flat {
             facts = try publishFlat(publication, plan, builds: builds, hasFresh: !fresh.isEmpty, events)
@@ -250,11 +255,13 @@ package struct ImageConverter: Sendable {
         try events.pair(.startLayerConversion, .endLayerConversion, [(.layer, digest.hex)]) { endFields in
             observer.layerBegan(digest, bytes: descriptor.size)
             do {
-                let blob = try VerifiedStream(try source.blob(descriptor), descriptor) { count in
-                    try transfer.add(count)
-                    observer.layerAdvanced(digest, bytes: count)
+                let facts = try attempting(plan.reference, unless: { transfer.hasStopped }) {
+                    let blob = try VerifiedStream(try source.blob(descriptor), descriptor) { count in
+                        try transfer.add(count)
+                        observer.layerAdvanced(digest, bytes: count)
+                    }
+                    return try publication.addLayer(index, blob)
                 }
-                let facts = try publication.addLayer(index, blob)
                 endFields.append((.sizeBytes, "\(facts.size)"))
                 observer.layerEnded(digest, entries: facts.entries, error: nil)
             } catch {
@@ -265,24 +272,55 @@ package struct ImageConverter: Sendable {
         }
     }
 
+    /// Runs what may fail, as often as is asked for. A try that another one follows is a warning and no event: an end
+    /// with `status=error` is final.
+    ///
+    /// - Throws: the last try's error; `Interrupted` at once.
+    private func attempting<Result>(
+        _ reference: ImageReference, unless isPointless: () -> Bool = { false }, _ body: () throws -> Result
+    ) throws -> Result {
+        var attempt = 1
+        while true {
+            do { return try body() } catch let error
+                where !(error is Interrupted) && attempt < options.attempts && !isPointless()
+            {
+                observer.warn("\(reference): attempt \(attempt) of \(options.attempts) failed: \(error)")
+                attempt += 1
+            }
+        }
+    }
+
     private func plannedLayers(
-        _ manifest: Manifest, _ configuration: ImageConfiguration, needed: Bool
+        _ reference: ImageReference, _ manifest: Manifest, _ configuration: ImageConfiguration,
+        _ source: any ImageSource, needed: Bool
     ) throws -> [PlannedLayer] {
         let history = configuration.history.filter { !$0.emptyLayer }
         var seen: Set<Digest> = []
-        return try manifest.layers.enumerated().map { index, descriptor in
-            guard descriptor.layerKind == .tar else {
-                throw ConversionError(
-                    "layer \(descriptor.digest) is not in the registry (a \"foreign\" layer); this version doesn't fetch such layers"
-                )
-            }
+        return try manifest.layers.enumerated().compactMap { index, descriptor in
             let created =
                 history.count == manifest.layers.count ? history[index].created : configuration.created
-            let isNew = needed && (options.overwriteLayers || !repository.hasLayer(descriptor.digest))
+            let isMissing = options.overwriteLayers || !repository.hasLayer(descriptor.digest)
+            if descriptor.layerKind == .foreign, needed, isMissing,
+                let why = try whyForeignIsMissing(descriptor, source)
+            {
+                observer.warn(
+                    "\(reference): layer \(descriptor.digest) is not distributable and left out: \(why)")
+                return nil
+            }
             return PlannedLayer(
                 descriptor: descriptor, diffIdentifier: configuration.diffIdentifiers[index],
                 created: created.flatMap { Timestamp(rfc3339: $0) } ?? Timestamp(seconds: 0),
-                isNew: isNew && seen.insert(descriptor.digest).inserted)
+                isNew: needed && isMissing && seen.insert(descriptor.digest).inserted)
         }
+    }
+
+    /// Why a layer that need not be in the registry is not to be had, or nil where it is.
+    private func whyForeignIsMissing(
+        _ descriptor: Descriptor, _ source: any ImageSource
+    ) throws -> String? {
+        do {
+            _ = try source.blob(descriptor)
+            return nil
+        } catch let error as SourceError { return "\(error)" }
     }
 }

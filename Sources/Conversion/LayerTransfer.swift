@@ -7,7 +7,7 @@ import Synchronization
 final class LayerTransfer: Sendable {
     private let count = Atomic<Int>(0)
     private let isStopped = Atomic<Bool>(false)
-    private let failure = Mutex<(any Error)?>(nil)
+    private let first = Mutex<(any Error)?>(nil)
 
     /// - Throws: `ConversionError` where another layer has failed: this one is then of no use. `Interrupted` where that
     ///   is why: one signal stops all layers, and each says so.
@@ -19,14 +19,17 @@ final class LayerTransfer: Sendable {
         }
     }
 
-    /// Ends the other layers' transfers too.
+    /// Whether a layer has failed for good.
+    var hasStopped: Bool { isStopped.load(ordering: .relaxed) }
+
+    /// Stops all layers; the first error is the reason.
     func stop(_ error: any Error) {
-        failure.withLock { if $0 == nil { $0 = error } }
-        isStopped.store(true, ordering: .relaxed)
+        first.withLock { if $0 == nil { $0 = error } }
+        isStopped.store(true, ordering: .releasing)
     }
 
-    /// What failed first: what the other layers say afterwards may be heard of earlier.
-    var cause: (any Error)? { failure.withLock { $0 } }
+    /// Why the transfer stopped: the layer's own error, whichever thread is the first to return.
+    var failure: (any Error)? { first.withLock { $0 } }
 
     var bytes: Int64 { Int64(count.load(ordering: .relaxed)) }
 }

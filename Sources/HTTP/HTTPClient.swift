@@ -30,26 +30,37 @@ package final class HTTPClient: Sendable {
     package enum Method: String, Sendable {
         case get = "GET"
         case head = "HEAD"
+        case post = "POST"
     }
 
     /// Sent as `User-Agent`.
     let agent: String
+    /// When a transfer counts as dead.
+    let speed: SpeedLimit
     private let idle = Mutex<[MultiHandle]>([])
     private static let initialised: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
-    package init(agent: String) { self.agent = agent }
+    package init(agent: String, speed: SpeedLimit = SpeedLimit()) {
+        self.agent = agent
+        self.speed = speed
+    }
 
     /// Sends a request and waits for the answer's head; the body is then read from the response.
     ///
     /// Redirects are followed, at most 10 and never from https to http; libcurl leaves an `Authorization` header out
-    /// where a redirect leads to another host.
+    /// where a redirect leads to another host. A POST is never redirected: what it sends is meant for one host.
+    ///
+    /// - Parameters:
+    ///   - body: what a POST sends, a form (`application/x-www-form-urlencoded`).
+    ///   - trust: certificates besides the system's.
     /// - Throws: `HTTPError` where there is no answer; `Interrupted`. A status of 400 and more is an answer.
     package func send(
-        _ method: Method, _ url: String, headers: [HTTPHeader] = []
+        _ method: Method, _ url: String, headers: [HTTPHeader] = [], body: String? = nil,
+        trust: HTTPTrust = HTTPTrust()
     ) throws -> HTTPResponse {
         guard Self.initialised else { throw HTTPError(url: url, reason: "libcurl does not start") }
         let multi = try idle.withLock { $0.popLast() } ?? MultiHandle()
-        let response = try HTTPResponse(self, multi, method, url, headers)
+        let response = try HTTPResponse(self, multi, method, url, headers, body: body, trust: trust)
         try response.awaitHead()
         return response
     }

@@ -26,7 +26,22 @@ package struct HTTPError: Error, CustomStringConvertible, Sendable {
 
     /// Whether no connection came about, or none that speaks TLS: what makes `https` to localhost try `http`.
     package var isConnectionFailure: Bool {
-        [CURLE_COULDNT_CONNECT, CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION]
-            .contains { $0.rawValue == code }
+        [CURLE_COULDNT_CONNECT, CURLE_SSL_CONNECT_ERROR].contains { $0.rawValue == code }
+    }
+
+    /// Whether the other side has a certificate that isn't believed.
+    package var isUntrusted: Bool {
+        [CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE].contains { $0.rawValue == code }
+    }
+
+    /// Whether the same request may well succeed a moment later: the network's failures, not those of the certificate
+    /// or of the address.
+    package var isTransient: Bool {
+        [
+            CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT,
+            CURLE_PARTIAL_FILE,
+            CURLE_OPERATION_TIMEDOUT, CURLE_SSL_CONNECT_ERROR, CURLE_GOT_NOTHING, CURLE_SEND_ERROR,
+            CURLE_RECV_ERROR, CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_WEIRD_SERVER_REPLY,
+        ].contains { $0.rawValue == code }
     }
 }

@@ -25,19 +25,21 @@ package final class HTTPResponse: ByteStream {
     private var headComplete = false
     private var ended = false
     private var failure: (any Error)?
+    private var watch: SpeedWatch
 
     /// Room for what arrives between two reads; libcurl hands over 256 KiB at the most at a time.
     private static let capacity = 1 << 20
 
     init(
         _ client: HTTPClient, _ multi: MultiHandle, _ method: HTTPClient.Method, _ url: String,
-        _ headers: [HTTPHeader]
+        _ headers: [HTTPHeader], body: String?, trust: HTTPTrust
     ) throws {
         guard let easy = curl_easy_init() else { throw HTTPError(url: url, reason: "libcurl: out of memory") }
         self.client = client
         self.multi = multi
         self.easy = easy
         self.url = url
+        watch = SpeedWatch(client.speed)
         errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         buffer = .allocate(byteCount: Self.capacity, alignment: 64)
@@ -45,6 +47,8 @@ package final class HTTPResponse: ByteStream {
             requestHeaders = curl_slist_append(requestHeaders, "\(header.name): \(header.value)")
         }
         configure(method)
+        if let body { ducc_curl_set_string(easy, CURLOPT_COPYPOSTFIELDS, body) }
+        if url.hasPrefix("https:") { trust.apply(to: easy) }
         let code = curl_multi_add_handle(UnsafeMutableRawPointer(multi.raw), easy)
         guard code == CURLM_OK else {
             throw HTTPError(url: url, reason: String(cString: curl_multi_strerror(code)))
@@ -66,13 +70,10 @@ package final class HTTPResponse: ByteStream {
         ducc_curl_set_string(easy, CURLOPT_PROTOCOLS_STR, "http,https")
         ducc_curl_set_string(
             easy, CURLOPT_REDIR_PROTOCOLS_STR, url.hasPrefix("https:") ? "https" : "http,https")
-        ducc_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, 1)
+        ducc_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, method == .post ? 0 : 1)
         ducc_curl_set_long(easy, CURLOPT_MAXREDIRS, 10)
         ducc_curl_set_long(easy, CURLOPT_NOSIGNAL, 1)
         ducc_curl_set_long(easy, CURLOPT_CONNECTTIMEOUT, 30)
-        // A transfer that moves no byte for two minutes is dead; one that waits for its reader is not counted.
-        ducc_curl_set_long(easy, CURLOPT_LOW_SPEED_LIMIT, 1)
-        ducc_curl_set_long(easy, CURLOPT_LOW_SPEED_TIME, 120)
         ducc_curl_set_long(easy, CURLOPT_BUFFERSIZE, 256 << 10)
         ducc_curl_set_pointer(easy, CURLOPT_ERRORBUFFER, errorText)
         ducc_curl_set_list(easy, CURLOPT_HTTPHEADER, requestHeaders)
@@ -95,6 +96,13 @@ package final class HTTPResponse: ByteStream {
 
     /// The first header of a name, in any letter case.
     package func header(_ name: String) -> String? { headers.first { $0.isNamed(name) }?.value }
+
+    /// Where the answer came from: the last address, redirects followed.
+    package var effectiveURL: String {
+        var pointer: UnsafeMutablePointer<CChar>?
+        ducc_curl_get_string(easy, CURLINFO_EFFECTIVE_URL, &pointer)
+        return pointer.map { String(cString: $0) } ?? url
+    }
 
     /// All values of a header, each as its own line had it.
     package func headerValues(_ name: String) -> [String] { headers.filter { $0.isNamed(name) }.map(\.value) }
@@ -145,8 +153,13 @@ package final class HTTPResponse: ByteStream {
         }
         if ended || filled > 0 { return }
         var signal = curl_waitfd(fd: Interruption.descriptor, events: Int16(CURL_WAIT_POLLIN), revents: 0)
+        let began = MonotonicClock.nanoseconds()
         curl_multi_poll(raw, &signal, 1, 1000, nil)
         try Interruption.check()
+        if let reason = watch.waited(MonotonicClock.nanoseconds() - began, isHead: !headComplete) {
+            ended = true
+            failure = HTTPError(url: url, code: CURLE_OPERATION_TIMEDOUT, detail: reason)
+        }
     }
 
     private func received(_ bytes: UnsafeRawBufferPointer) -> Int {
@@ -158,6 +171,7 @@ package final class HTTPResponse: ByteStream {
         }
         UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]).copyMemory(from: bytes)
         filled += bytes.count
+        watch.received(bytes.count)
         return bytes.count
     }
 

@@ -1,7 +1,7 @@
-// A client of the distribution API (OCI distribution-spec; Docker Registry HTTP API V2), anonymous: no credentials are
-// sent, but where a registry hands out tokens to anybody (Docker Hub, ghcr.io), one is fetched.
+// A client of the distribution API (OCI distribution-spec; Docker Registry HTTP API V2): it drives the machines that
+// decide about authentication and further tries.
 
-import FoundationEssentials
+import Glibc
 import HTTP
 import Images
 import Platform
@@ -10,13 +10,23 @@ import Synchronization
 /// Talks to registries; one serves any number of images and threads.
 package final class RegistryClient: Sendable {
     private let http: HTTPClient
-    /// Tokens by registry and repository.
-    private let tokens = Mutex<[String: String]>([:])
+    private let settings: RegistrySettings
+    private let credentials: Credentials
+    /// What requests begin with, by endpoint.
+    private let sessions = Mutex<[String: Session]>([:])
+    /// Hosts that asked for a name and a password: asked with them from then on.
+    private let basicHosts = Mutex<Set<String>>([])
     /// Registries at which https turned out to be http: local ones only.
     private let plain = Mutex<Set<String>>([])
 
-    /// - Parameter agent: what requests carry as `User-Agent`.
-    package init(agent: String) { http = HTTPClient(agent: agent) }
+    /// - Parameters:
+    ///   - agent: what requests carry as `User-Agent`.
+    ///   - settings: credentials, certificates and patience; this process's unless told.
+    package init(agent: String, settings: RegistrySettings = RegistrySettings()) {
+        http = HTTPClient(agent: agent, speed: settings.speed)
+        self.settings = settings
+        credentials = Credentials(environment: settings.environment)
+    }
 
     /// Asks a registry.
     ///
@@ -25,151 +35,220 @@ package final class RegistryClient: Sendable {
     func send(
         _ method: HTTPClient.Method, _ reference: ImageReference, _ path: String, accept: String? = nil
     ) throws -> HTTPResponse {
-        var headers: [HTTPHeader] = []
-        if let accept { headers.append(HTTPHeader("Accept", accept)) }
-        let key = "\(reference.requestRegistry)/\(reference.requestRepository)"
-        do {
-            var response = try sendOnce(method, reference, path, headers, token: tokens.withLock { $0[key] })
-            if response.status == 401,
-                let challenge = BearerChallenge(response.headerValues("WWW-Authenticate"))
-            {
-                let token = try fetchToken(challenge, for: reference)
-                tokens.withLock { $0[key] = token }
-                response = try sendOnce(method, reference, path, headers, token: token)
-            }
-            guard (200..<300).contains(response.status) else {
-                throw RegistryAnswer.error(response, reference, path)
-            }
-            return response
-        } catch let error as HTTPError {
-            throw SourceError("\(error); is the registry up, and reachable from here?")
+        var retry = RetryMachine(settings.retry)
+        return try send(
+            method, reference, path, accept.map { [HTTPHeader("Accept", $0)] } ?? [], &retry)
+    }
+
+    /// A blob of an image: its transfer goes on where it broke off.
+    ///
+    /// - Throws: `SourceError`, `Interrupted`.
+    func blob(_ reference: ImageReference, _ descriptor: Descriptor) throws -> any ByteStream {
+        let path = "blobs/\(descriptor.digest)"
+        return try BlobStream(
+            "\(path) of \(reference)", size: descriptor.size, settings.retry
+        ) { headers, retry in try self.send(.get, reference, path, headers, &retry) }
+    }
+
+    /// A layer that need not be in the registry (image-spec, "Non-Distributable Layers"): from the first of its own
+    /// addresses that gives it, else from the registry, which may have it all the same. Nobody is shown a credential
+    /// for an address that a manifest names, and what comes is verified like any other blob.
+    ///
+    /// - Throws: `SourceError` where none has it, `Interrupted`.
+    func foreignBlob(_ reference: ImageReference, _ descriptor: Descriptor) throws -> any ByteStream {
+        var reasons: [String] = []
+        for url in descriptor.urls where url.hasPrefix("https://") || url.hasPrefix("http://") {
+            // It goes into a request line and into messages.
+            guard url.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else { continue }
+            do {
+                return try BlobStream(
+                    "layer \(descriptor.digest)", size: descriptor.size, settings.retry
+                ) { headers, retry in try self.fetch(url, headers, &retry) }
+            } catch let error as SourceError { reasons.append("\(error)") }
         }
+        do { return try blob(reference, descriptor) } catch let error as SourceError {
+            let none = descriptor.urls.isEmpty ? ["its manifest names no address for it"] : reasons
+            throw SourceError((none + ["\(error)"]).joined(separator: "; "))
+        }
+    }
+
+    /// Fetches from an address that a manifest names.
+    private func fetch(
+        _ url: String, _ headers: [HTTPHeader], _ retry: inout RetryMachine
+    ) throws -> HTTPResponse {
+        let trust = try RegistryTrust.find(String(RegistryEndpoint.host(of: url)), settings)
+        let hasRange = headers.contains { $0.isNamed("Range") }
+        return try repeating(&retry) {
+            let response = try http.send(.get, url, headers: headers, trust: trust)
+            if (200..<300).contains(response.status) || hasRange && response.status == 416 {
+                return .success(response)
+            }
+            return .refusal(response, SourceError("\(quoted(url)) answered \(response.status)"))
+        }
+    }
+
+    /// Sends a request until it is answered for good. With a `Range`, a 416 is such an answer.
+    private func send(
+        _ method: HTTPClient.Method, _ reference: ImageReference, _ path: String, _ headers: [HTTPHeader],
+        _ retry: inout RetryMachine
+    ) throws -> HTTPResponse {
+        let endpoint = RegistryEndpoint(reference, try credentials.variables(for: reference))
+        let hasRange = headers.contains { $0.isNamed("Range") }
+        return try repeating(&retry) {
+            let (response, shown) = try authenticated(method, reference, endpoint, path, headers)
+            if (200..<300).contains(response.status) || hasRange && response.status == 416 {
+                return .success(response)
+            }
+            return .refusal(
+                response, RegistryAnswer.error(response, reference, endpoint, path, shown: shown))
+        }
+    }
+
+    /// What became of one try.
+    private enum Outcome {
+        case success(HTTPResponse)
+        case refusal(HTTPResponse, SourceError)
+    }
+
+    private func repeating(_ retry: inout RetryMachine, _ body: () throws -> Outcome) throws -> HTTPResponse {
+        while true {
+            let failure: SourceError
+            var retryAfter: Double?
+            do {
+                switch try body() {
+                case .success(let response): return response
+                case .refusal(let response, let error):
+                    guard RetryMachine.isTransient(response.status) else { throw error }
+                    failure = error
+                    retryAfter = RetryMachine.retryAfter(response.header("Retry-After"), now: time(nil))
+                }
+            } catch let error as HTTPError {
+                guard !error.isUntrusted else {
+                    throw SourceError(
+                        "\(error); is its authority's certificate in /etc/docker/certs.d/\(RegistryEndpoint.host(of: error.url))/?"
+                    )
+                }
+                failure = SourceError("\(error); is the registry up, and reachable from here?")
+                guard error.isTransient else { throw failure }
+            }
+            guard case .again(let milliseconds) = retry.failed(retryAfter: retryAfter) else { throw failure }
+            try Interruption.sleep(milliseconds: milliseconds)
+        }
+    }
+
+    /// Sends a request with what it takes to be let in.
+    ///
+    /// - Returns: the answer, and the credential that was shown for it.
+    private func authenticated(
+        _ method: HTTPClient.Method, _ reference: ImageReference, _ endpoint: RegistryEndpoint,
+        _ path: String, _ headers: [HTTPHeader]
+    ) throws -> (HTTPResponse, Credential?) {
+        var machine = Authentication(try session(endpoint))
+        var step = machine.begin(now: Self.now)
+        var last: (HTTPResponse, Credential?)?
+        while true {
+            switch step {
+            case .ask(let authorization):
+                let extra = authorization.map { [HTTPHeader("Authorization", $0)] } ?? []
+                let response = try sendOnce(method, endpoint, path, headers + extra)
+                // What another host says behind a redirect is no challenge of the registry's: nothing is shown for it.
+                let isChallenge = response.status == 401 && endpoint.isOwn(response.effectiveURL)
+                let credential = isChallenge || authorization != nil ? try credentials.find(endpoint) : nil
+                last = (response, authorization == nil ? nil : credential)
+                step = machine.answered(
+                    response.status,
+                    isChallenge ? Challenge.parse(response.headerValues("WWW-Authenticate")) : [], credential)
+            case .fetchToken(let challenge):
+                let token = try fetchToken(challenge, reference, endpoint)
+                step = machine.fetched(token, for: challenge)
+            case .done:
+                sessions.withLock { $0[endpoint.key] = machine.session }
+                if case .basic? = machine.session { _ = basicHosts.withLock { $0.insert(endpoint.host) } }
+                guard let last else { throw SourceError("\(endpoint.name) was not asked") }
+                return last
+            }
+        }
+    }
+
+    /// What a request begins with.
+    private func session(_ endpoint: RegistryEndpoint) throws -> Session? {
+        if let known = sessions.withLock({ $0[endpoint.key] }) { return known }
+        guard basicHosts.withLock({ $0.contains(endpoint.host) }) else { return nil }
+        return try credentials.find(endpoint)?.basic.map { .basic($0) }
     }
 
     private func sendOnce(
-        _ method: HTTPClient.Method, _ reference: ImageReference, _ path: String, _ headers: [HTTPHeader],
-        token: String?
+        _ method: HTTPClient.Method, _ endpoint: RegistryEndpoint, _ path: String, _ headers: [HTTPHeader]
     ) throws -> HTTPResponse {
-        let registry = reference.requestRegistry
-        let headers = headers + (token.map { [HTTPHeader("Authorization", "Bearer \($0)")] } ?? [])
-        let rest = "\(registry)/v2/\(reference.requestRepository)/\(path)"
-        guard case .registry(.https, _) = reference.source, !plain.withLock({ $0.contains(registry) }) else {
+        let rest = "\(endpoint.host)/v2/\(endpoint.repository)/\(path)"
+        guard !endpoint.isPlain, !plain.withLock({ $0.contains(endpoint.host) }) else {
             return try http.send(method, "http://\(rest)", headers: headers)
         }
         do {
-            return try http.send(method, "https://\(rest)", headers: headers)
-        } catch let error as HTTPError where error.isConnectionFailure && Self.isLocal(registry) {
+            return try http.send(
+                method, "https://\(rest)", headers: headers,
+                trust: try RegistryTrust.find(endpoint.host, settings))
+        } catch let error as HTTPError
+            where error.isConnectionFailure && RegistryEndpoint.isLocal(endpoint.host)
+        {
             // As docker does: a registry on this machine need not have a certificate.
             let response = try http.send(method, "http://\(rest)", headers: headers)
-            _ = plain.withLock { $0.insert(registry) }
+            _ = plain.withLock { $0.insert(endpoint.host) }
             return response
         }
     }
 
-    private func fetchToken(_ challenge: BearerChallenge, for reference: ImageReference) throws -> String {
-        let url = challenge.url(repository: reference.requestRepository)
-        let response = try http.send(.get, url)
-        guard let body = try response.collect(limit: 256 << 10) else {
-            throw SourceError("the token service of \(reference.registry) gave an endless answer")
-        }
-        guard response.status == 200 else {
+    private func fetchToken(
+        _ challenge: BearerChallenge, _ reference: ImageReference, _ endpoint: RegistryEndpoint
+    ) throws -> Token {
+        let credential = try credentials.find(endpoint)
+        let host = String(RegistryEndpoint.host(of: challenge.realm))
+        let isPlain = challenge.realm.hasPrefix("http:")
+        guard !isPlain || credential == nil || endpoint.isPlain || RegistryEndpoint.isLocal(host) else {
             throw SourceError(
-                "\(reference.registry) gives no anonymous access to \(reference.repository) "
-                    + "(its token service answered \(response.status)): it needs credentials")
+                "\(endpoint.name) wants \(credential?.words ?? "credentials") sent to \(quoted(challenge.realm)) "
+                    + "in the clear: refused; say http:// in the wish if that is meant")
         }
-        let answer = try? JSONDecoder().decode(TokenAnswer.self, from: Data(body))
-        // It goes into a header line: nothing that could end the line, and no more than servers take.
-        guard let token = answer?.token ?? answer?.access_token, !token.isEmpty, token.utf8.count <= 16 << 10,
-            token.utf8.allSatisfy({ (0x21...0x7e).contains($0) })
-        else {
-            throw SourceError("the token service of \(reference.registry) gave no token that can be used")
+        let trust = isPlain ? HTTPTrust() : try RegistryTrust.find(host, settings)
+        let began = Self.now
+        var retry = RetryMachine(settings.retry)
+        let response = try repeating(&retry) {
+            let response: HTTPResponse
+            switch credential?.kind {
+            case .identityToken(let token):
+                response = try http.send(
+                    .post, challenge.realm,
+                    body: challenge.form(repository: endpoint.repository, identityToken: token), trust: trust)
+            case .password, nil:
+                let headers = credential?.basic.map { [HTTPHeader("Authorization", $0)] } ?? []
+                response = try http.send(
+                    .get, challenge.url(repository: endpoint.repository), headers: headers, trust: trust)
+            }
+            if response.status == 200 { return .success(response) }
+            let what = "the token service of \(endpoint.name)"
+            guard !RetryMachine.isTransient(response.status) else {
+                return .refusal(response, SourceError("\(what) answered \(response.status): try later"))
+            }
+            return .refusal(
+                response,
+                RegistryAnswer.denied(
+                    "\(what) gives no access to \(reference.repository) (it answered \(response.status))",
+                    endpoint,
+                    shown: credential))
+        }
+        let body: [UInt8]?
+        do { body = try response.collect(limit: 256 << 10) } catch let error as HTTPError {
+            throw SourceError("the token service of \(endpoint.name) broke off: \(error)")
+        }
+        guard let body else {
+            throw SourceError("the token service of \(endpoint.name) gave an endless answer")
+        }
+        guard let token = Token(json: body, now: began) else {
+            throw SourceError("the token service of \(endpoint.name) gave no token that can be used")
         }
         return token
     }
 
-    /// Whether a registry is on this machine, by its name.
-    private static func isLocal(_ registry: String) -> Bool {
-        let host =
-            registry.hasPrefix("[")
-            ? String(registry.dropFirst().prefix { $0 != "]" }) : String(registry.prefix { $0 != ":" })
-        return host == "localhost" || host == "::1" || host.hasPrefix("127.")
-    }
-}
-
-/// What a token service answers (distribution project, "Token Authentication Specification").
-private struct TokenAnswer: Decodable {
-    let token: String?
-    let access_token: String?
-}
-
-/// A `WWW-Authenticate: Bearer …` line (RFC 6750, section 3, and the distribution project's token specification).
-struct BearerChallenge: Equatable {
-    let realm: String
-    let service: String?
-    let scope: String?
-
-    /// The first Bearer challenge with a realm of http or https; nil where there is none.
-    init?(_ lines: [String]) {
-        for line in lines where line.lowercased().hasPrefix("bearer ") {
-            let parameters = Self.parameters(line.dropFirst("bearer ".count))
-            guard let realm = parameters["realm"], realm.hasPrefix("https://") || realm.hasPrefix("http://")
-            else {
-                continue
-            }
-            self.realm = realm
-            service = parameters["service"]
-            scope = parameters["scope"]
-            return
-        }
-        return nil
-    }
-
-    /// Where to fetch a token that may pull from a repository.
-    func url(repository: String) -> String {
-        var query = ["scope=" + Self.escaped(scope ?? "repository:\(repository):pull")]
-        if let service { query.insert("service=" + Self.escaped(service), at: 0) }
-        return realm + (realm.contains("?") ? "&" : "?") + query.joined(separator: "&")
-    }
-
-    /// Reads `name=value, name="quoted value"`.
-    private static func parameters(_ text: Substring) -> [String: String] {
-        var result: [String: String] = [:]
-        var rest = text
-        while let equals = rest.firstIndex(of: "=") {
-            let name = rest[..<equals].filter { $0 != "," && $0 != " " && $0 != "\t" }.lowercased()
-            rest = rest[rest.index(after: equals)...]
-            var value = ""
-            if rest.first == "\"" {
-                rest = rest.dropFirst()
-                while let next = rest.popFirst(), next != "\"" {
-                    if next == "\\", let escaped = rest.popFirst() {
-                        value.append(escaped)
-                    } else {
-                        value.append(next)
-                    }
-                }
-            } else {
-                value = String(rest.prefix { $0 != "," })
-                rest = rest.dropFirst(value.count)
-            }
-            result[name] = value
-        }
-        return result
-    }
-
-    /// Percent-encodes everything but RFC 3986's unreserved characters.
-    private static func escaped(_ text: String) -> String {
-        var result = ""
-        for byte in text.utf8 {
-            let scalar = Unicode.Scalar(byte)
-            if scalar.properties.isAlphabetic && byte < 128 || (0x30...0x39).contains(byte)
-                || "-._~".utf8.contains(byte)
-            {
-                result.unicodeScalars.append(scalar)
-            } else {
-                result += "%" + Hex.string([byte]).uppercased()
-            }
-        }
-        return result
-    }
+    /// Monotonic seconds.
+    private static var now: Double { Double(MonotonicClock.nanoseconds()) / 1e9 }
 }

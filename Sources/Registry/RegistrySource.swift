@@ -52,53 +52,11 @@ struct RegistrySource: ImageSource {
     }
 
     func blob(_ descriptor: Descriptor) throws -> any ByteStream {
-        try client.send(.get, reference, "blobs/\(descriptor.digest)")
+        descriptor.layerKind == .foreign
+            ? try client.foreignBlob(reference, descriptor) : try client.blob(reference, descriptor)
     }
 
     private var manifestPath: String {
         "manifests/\(reference.digest?.description ?? reference.tag ?? "latest")"
-    }
-}
-
-/// What a registry's refusal means to a person.
-enum RegistryAnswer {
-    /// The error of an answer that is no success; a part of its body is read for the registry's own words.
-    static func error(_ response: HTTPResponse, _ reference: ImageReference, _ path: String) -> SourceError {
-        let words = (try? response.collect(limit: 64 << 10)).flatMap { $0.flatMap(message) } ?? ""
-        let detail = words.isEmpty ? "" : " (\(words))"
-        switch response.status {
-        case 401, 403:
-            return SourceError(
-                "\(reference.registry) denies access to \(reference.repository)\(detail): "
-                    + "it needs credentials, or there is no such image")
-        case 404 where path.hasPrefix("manifests/"):
-            return SourceError("there is no image \(reference)\(detail): is it spelled right?")
-        case 404 where path.hasPrefix("tags/"):
-            return SourceError(
-                "\(reference.registry) has no repository \(reference.repository)\(detail): is it spelled right?"
-            )
-        case 404:
-            return SourceError("\(reference.registry) has no \(path) of \(reference.repository)\(detail)")
-        case 429:
-            return SourceError(
-                "\(reference.registry) says that there were too many requests for \(reference.repository)\(detail): "
-                    + "try later")
-        default:
-            return SourceError(
-                "\(reference.registry) answered \(response.status) for \(reference.repository)/\(path)\(detail)"
-            )
-        }
-    }
-
-    /// The first message of an error body (distribution-spec, "Error Codes"), made harmless for a terminal.
-    private static func message(_ body: [UInt8]) -> String? {
-        (try? JSONDecoder().decode(ErrorBody.self, from: Data(body)))?.errors.first?.message.map {
-            quoted($0)
-        }
-    }
-
-    private struct ErrorBody: Decodable {
-        struct Entry: Decodable { let message: String? }
-        let errors: [Entry]
     }
 }

@@ -37,6 +37,8 @@ final class DirectoryPublication: Publication {
         let layer = plan.layers[index]
         let directory = Self.stagedLayer(index)
         let tree = "\(directory)/\(RepositoryLayout.layerTreeName)"
+        // What an attempt left that failed.
+        try Files.removeTree(directory, at: staging.descriptor.raw)
         try Files.makeDirectories(tree, at: staging.descriptor.raw)
         let root = try OwnedDescriptor(opening: tree, O_RDONLY | O_DIRECTORY, at: staging.descriptor.raw)
         let result = try LayerUnpacker.unpack(

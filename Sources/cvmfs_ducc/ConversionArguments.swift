@@ -37,7 +37,15 @@ struct ConversionArguments: ParsableArguments {
             "How many layers are fetched at a time (4; DUCC_MAX_CONCURRENT_DOWNLOADS).", valueName: "n"))
     var maxConcurrentDownloads: Int?
 
+    @Option(
+        name: [.customShort("r"), .long],
+        help: ArgumentHelp("How often what fails is tried, the first time included.", valueName: "n"))
+    var attempts = 1
+
     func validate() throws {
+        guard (1...100).contains(attempts) else {
+            throw ValidationError("--attempts takes a number from 1 to 100.")
+        }
         if let maxConcurrentDownloads, !(1...64).contains(maxConcurrentDownloads) {
             throw ValidationError("--max-concurrent-downloads takes a number from 1 to 64.")
         }
@@ -55,6 +63,7 @@ struct ConversionArguments: ParsableArguments {
         options.contents = PublishedContents(layers: !skipLayers, flat: !skipFlat)
         options.overwriteLayers = overwriteLayers
         options.convertAgain = convertAgain
+        options.attempts = attempts
         if let maxConcurrentDownloads {
             options.concurrentDownloads = maxConcurrentDownloads
         } else if let number = try Self.fromEnvironment() {

@@ -1,3 +1,4 @@
+import HTTP
 import Images
 import Platform
 import Registry
@@ -6,8 +7,27 @@ import Testing
 
 @Suite("A registry as a source")
 struct RegistryTests {
-    static func source(_ name: String) throws -> any ImageSource {
-        try ImageSources.open(try ImageReference(parsing: name), client: RegistryClient(agent: "test"))
+    /// A source with the credentials and certificates of a test alone.
+    static func source(
+        _ name: String, _ environment: [String: String] = [:], certificates: String? = nil,
+        speed: SpeedLimit = SpeedLimit()
+    ) throws -> any ImageSource {
+        try ImageSources.open(
+            try ImageReference(parsing: name),
+            client: RegistryClient(
+                agent: "test", settings: settings(environment, certificates: certificates, speed: speed)))
+    }
+
+    /// Settings with waits that a test can afford.
+    static func settings(
+        _ environment: [String: String] = [:], certificates: String? = nil, speed: SpeedLimit = SpeedLimit()
+    ) -> RegistrySettings {
+        var settings = RegistrySettings(environment: environment)
+        settings.certificateDirectories = certificates.map { [$0] } ?? []
+        settings.retry.firstWait = 0.01
+        settings.retry.longestRetryAfter = 2
+        settings.speed = speed
+        return settings
     }
 
     static let image = TestImage({ $0.file("etc/name", "one") }, { $0.file("etc/second", "two") })

@@ -12,6 +12,7 @@ package final class ScriptedServer: Sendable {
         package let method: String
         package let target: String
         package let headers: [String: String]
+        package let body: String
     }
 
     /// What is answered.
@@ -91,7 +92,14 @@ package final class ScriptedServer: Sendable {
             let pair = line.split(separator: ":", maxSplits: 1)
             if pair.count == 2 { headers[pair[0].lowercased()] = pair[1].drop { $0 == " " }.description }
         }
-        let request = Request(method: String(parts[0]), target: String(parts[1]), headers: headers)
+        var body: [UInt8] = []
+        while body.count < min(Int(headers["content-length"] ?? "") ?? 0, 1 << 20) {
+            guard read(connection, &byte, 1) == 1 else { return }
+            body.append(byte)
+        }
+        let request = Request(
+            method: String(parts[0]), target: String(parts[1]), headers: headers,
+            body: String(decoding: body, as: UTF8.self))
         received.withLock { $0.append(request) }
         let reply = answer(request)
         var text = "HTTP/1.1 \(reply.status) Scripted\r\nConnection: close\r\n"

@@ -12,6 +12,8 @@ package struct TestImage: Sendable {
         package var blob: [UInt8]?
         /// What the manifest calls it, after `application/vnd.oci.image.layer.v1.tar`; nil: what it is.
         package var label: String?
+        /// Where the blob is to be had instead of the registry: a layer that isn't distributable.
+        package var urls: [String]?
 
         package init(
             _ archive: [UInt8], _ compression: Compression = .gzip, blob: [UInt8]? = nil, label: String? = nil
@@ -66,9 +68,12 @@ package struct TestImage: Sendable {
             let blob = try layer.blob ?? layer.compression.apply(layer.archive)
             let digest = try Self.add(blob, to: layout)
             digests.append(digest)
+            let kind = layer.urls == nil ? "" : "nondistributable."
+            let urls =
+                layer.urls.map { #","urls":["# + $0.map { "\"\($0)\"" }.joined(separator: ",") + "]" } ?? ""
             descriptors.append(
-                #"{"mediaType":"application/vnd.oci.image.layer.v1.tar\#(layer.label ?? layer.compression.mediaTypeSuffix)","#
-                    + #""digest":"sha256:\#(digest)","size":\#(blob.count)}"#)
+                #"{"mediaType":"application/vnd.oci.image.layer.\#(kind)v1.tar\#(layer.label ?? layer.compression.mediaTypeSuffix)","#
+                    + #""digest":"sha256:\#(digest)","size":\#(blob.count)\#(urls)}"#)
         }
         let identifiers = diffIdentifiers ?? layers.map { "sha256:" + SHA256.hex(of: $0.archive) }
         let configuration = Array(
