@@ -46,7 +46,7 @@ package struct RegistryVariables: Equatable, Sendable {
             }
             guard isHost(host) else {
                 throw SourceError(
-                    "\(prefix)IDENT is \(quoted(host)): it takes the registry's host[:port] alone, without scheme or path"
+                    "\(prefix)IDENT is \(host.contains("@") ? "no host" : quoted(host)): it takes the registry's host[:port] alone, without scheme or path"
                 )
             }
             guard !result.contains(where: { $0.host.lowercased() == host.lowercased() }) else {

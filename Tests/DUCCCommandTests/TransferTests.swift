@@ -32,9 +32,10 @@ struct TransferTests {
     func attempts() throws {
         let converting = try Converting()
         let written = try Self.image.write(to: converting.layout, tag: "1")
-        // A layer that is damaged at first, beyond what the client itself tries again.
+        // A layer that is another one at first: it unpacks, but isn't what its digest names.
+        let other = try Compression.gzip.apply(TarBuilder.archive { $0.file("etc/others", "two") })
         let server = try Self.registry(converting.layout, written) { digest, number in
-            digest == written.layers[1] && number < 3 ? .init(200, body: Array("damaged".utf8)) : nil
+            digest == written.layers[1] && number < 3 ? .init(200, body: other) : nil
         }
         let result = try converting.convert("http://\(server.host)/a/b:1", "--attempts", "3")
         #expect(result.code == 0, "says: \(result.errors)")
@@ -47,7 +48,9 @@ struct TransferTests {
         let events = try converting.events()
         #expect(events.allSatisfy { $0[.status] == nil || $0[.status] == "ok" })
         #expect(events.filter { $0.action == .startLayerConversion }.count == 2)
-        #expect(try text(of: converting.path("127.0.0.1:\(server.port)/a/b:1/etc/second")) == "two")
+        let link = converting.path("127.0.0.1:\(server.port)/a/b:1")
+        #expect(try text(of: "\(link)/etc/second") == "two")
+        #expect(!Files.exists("\(link)/etc/others"))
     }
 
     @Test("the last attempt's failure is the error, once", arguments: [("1", 1), ("2", 2)])

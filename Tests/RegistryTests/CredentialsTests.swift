@@ -49,6 +49,7 @@ struct CredentialsTests {
             (["DUCC_A_USER": "u", "DUCC_A_PASS": "s3cret"], "DUCC_A_IDENT is not set"),
             (["DUCC_A_IDENT": "https://h"], "DUCC_A_IDENT is 'https://h'"),
             (["DUCC_A_IDENT": "h.x/a"], "host[:port] alone"),
+            (["DUCC_A_IDENT": "https://u:s3cret@h.x"], "DUCC_A_IDENT is no host"),
             (["DUCC_A_IDENT": "h.x", "DUCC_A_USER": "u"], "but DUCC_A_PASS is not"),
             (["DUCC_A_IDENT": "h.x", "DUCC_A_PASS": "s3cret"], "but DUCC_A_USER is not"),
             (["DUCC_A_IDENT": "h.x", "DUCC_A_USER": "u:v", "DUCC_A_PASS": "s3cret"], "holds a ':'"),
