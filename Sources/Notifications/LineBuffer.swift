@@ -84,19 +84,22 @@ struct LineBuffer: ~Copyable {
     }
 
     private mutating func appendEscaped(_ source: UnsafeBufferPointer<UInt8>) {
+        guard let base = source.baseAddress else { return }
         var index = 0
         let end = source.count
         while index < end {
             // Eight at a time, as long as none of them is special or beyond ASCII.
-            while index + 8 <= end, let base = source.baseAddress {
+            let start = index
+            let target = UnsafeMutableRawPointer(memory + 1 + count)
+            while index + 8 <= end {
                 let word = UnsafeRawPointer(base + index).loadUnaligned(as: UInt64.self)
                 if SpecialBytes.mask(word) != 0 { break }
-                UnsafeMutableRawPointer(memory + 1 + count).storeBytes(of: word, as: UInt64.self)
-                count += 8
+                target.storeBytes(of: word, toByteOffset: index - start, as: UInt64.self)
                 index += 8
             }
+            count += index - start
             if index == end { break }
-            let byte = source[index]
+            let byte = base[index]
             if byte >= 0x20 && byte != 0x22 && byte != 0x5c && byte != 0xc2 && byte != 0xe2 {
                 memory[1 + count] = byte
                 count += 1

@@ -109,7 +109,7 @@ struct NotificationFile: ~Copyable {
     }
 
     /// What is to be told on standard error, once.
-    mutating func takeComplaint() -> String? { complaint.take() }
+    mutating func takeComplaint() -> String? { complaint == nil ? nil : complaint.take() }
 
     private var isDeleted: Bool {
         guard let descriptor else { return true }

@@ -75,7 +75,11 @@ def appending(bench):
         raise Failure("test-emitter is not built")
     bench.group(
         f"Appending {EVENTS:,} events, one process, on {bench.file_system}",
-        [("NotificationWriter", appended(*ours)), ("plain C", appended(*theirs))],
+        [
+            ("NotificationWriter", appended(*ours)),
+            ("plain C", appended(*theirs)),
+            ("NotificationWriter, publish_layer", appended(ours[0], "--publish", ours[1])),
+        ],
     )
     bench.group(
         f"Appending {EVENTS:,} events, {PROCESSES} processes, on {bench.file_system}",
