@@ -67,11 +67,18 @@ package struct ImageConverter: Sendable {
         for image in images { ended(image, try convert(image)) }
     }
 
-    /// A wish whose images can't even be named: it counts as one that needed work and failed.
+    /// A wish whose images can't even be named.
     private func fail(_ reference: ImageReference, _ error: any Error) -> ImageResult {
-        observer.imageBegan(reference)
-        try? events(of: reference).pair(.startImageConversion, .endImageConversion) { _ in throw error }
+        try? tellFailedLook(at: reference, error)
         return ImageResult(outcome: .failed, error: "\(error)")
+    }
+
+    /// Not even the look at an image worked: it counts as one that needed work and failed.
+    ///
+    /// - Throws: the error.
+    private func tellFailedLook(at reference: ImageReference, _ error: any Error) throws {
+        observer.imageBegan(reference)
+        try events(of: reference).pair(.startImageConversion, .endImageConversion) { _ in throw error }
     }
 
     /// The events of one image.
@@ -121,10 +128,7 @@ package struct ImageConverter: Sendable {
             skips?.forget(reference.normalised)
         } catch let error where !(error is Interrupted) {
             skips?.forget(reference.normalised)
-            // Not even the look worked: the image counts as one that needed work and failed.
-            observer.imageBegan(reference)
-            try events.pair(.startImageConversion, .endImageConversion) { _ in throw error }
-            return
+            return try tellFailedLook(at: reference, error)
         }
         observer.imageBegan(reference)
         result.outcome = record == nil ? .converted : .updated

@@ -39,8 +39,6 @@ final class LayerRoot {
 
     private var parentName: [CChar]?
     private var parent: (descriptor: SharedDescriptor, path: [UInt8])?
-    /// Like Linux itself: more links on the way to one file are a loop (`ELOOP`).
-    static let mostLinks = 40
 
     init(
         _ root: CInt, marks: OverlayMarks,
@@ -140,26 +138,15 @@ final class LayerRoot {
     ///
     /// - Returns: the real path, without links.
     private func makeDirectories(_ components: [[UInt8]], of name: EntryName) throws -> [CChar] {
-        var waiting = Array(components.reversed())
-        var real: [[UInt8]] = []
-        var links = 0
-        while let component = waiting.popLast() {
-            if component == [UInt8(ascii: ".")] { continue }
-            if component == [UInt8(ascii: "."), UInt8(ascii: ".")] {
-                _ = real.popLast()  // `..` of the root is the root, as in a chroot
-                continue
-            }
-            let path = EntryName.path(real + [component])
-            guard path.count < EntryName.longestPath, real.count < EntryName.deepest,
-                !component.starts(with: Whiteout.prefix)
-            else {
-                throw LayerError.refused("the layer has a path that links make impossible", entry: name.bytes)
-            }
+        var walk = RootedWalk(components, of: name)
+        while let component = try walk.next() {
+            let path = EntryName.path(walk.real + [component])
+            guard path.count < EntryName.longestPath else { throw walk.impossible }
             switch try Existing(path, at: root) {
-            case .directory: real.append(component)
+            case .directory: walk.enter(component)
             case .nothing:
                 try makeImplied(path, replacesLower: false)
-                real.append(component)
+                walk.enter(component)
             case .whiteout:
                 // This layer hid the lower layers' directory of that name and now has one of its own.
                 guard unlinkat(root, path, 0) == 0 else {
@@ -167,21 +154,15 @@ final class LayerRoot {
                 }
                 try makeImplied(path, replacesLower: true)
                 try marks.markOpaque(path, at: root)
-                real.append(component)
+                walk.enter(component)
             case .other(let mode):
                 guard mode & S_IFMT == S_IFLNK, let target = Self.readLink(path, at: root) else {
                     throw LayerError.refused("the layer uses a file as a directory", entry: name.bytes)
                 }
-                links += 1
-                guard links <= Self.mostLinks else {
-                    throw LayerError.refused("the layer has a loop of links", entry: name.bytes)
-                }
-                if target.first == UInt8(ascii: "/") { real = [] }
-                waiting.append(
-                    contentsOf: target.split(separator: UInt8(ascii: "/")).map { Array($0) }.reversed())
+                try walk.follow(target)
             }
         }
-        return EntryName.path(real)
+        return EntryName.path(walk.real)
     }
 
     private func makeImplied(_ path: [CChar], replacesLower: Bool) throws {

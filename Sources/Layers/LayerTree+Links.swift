@@ -86,33 +86,19 @@ extension FlatTree {
     ///
     /// - Throws: `LayerError` where something on the way is neither a directory nor a link, or the links never end.
     func realPath(of components: ArraySlice<[UInt8]>, for name: EntryName) throws(LayerError) -> [[UInt8]] {
-        var waiting = Array(components.reversed())
-        var real: [[UInt8]] = []
-        var links = 0
-        while let component = waiting.popLast() {
-            if component == [UInt8(ascii: ".")] { continue }
-            if component == [UInt8(ascii: "."), UInt8(ascii: ".")] {
-                _ = real.popLast()
-                continue
-            }
-            guard real.count < EntryName.deepest, !component.starts(with: Whiteout.prefix) else {
-                throw .refused("the layer has a path that links make impossible", entry: name.bytes)
-            }
-            real.append(component)
-            guard let place = find(EntryName(real: real)), layers[place.layer].kind(place.node) != .directory
+        var walk = RootedWalk(components, of: name)
+        while let component = try walk.next() {
+            guard let place = find(EntryName(real: walk.real + [component])),
+                layers[place.layer].kind(place.node) != .directory
             else {
+                walk.enter(component)
                 continue
             }
             guard let text = linkText(at: place) else {
                 throw .refused("the layer uses a file as a directory", entry: name.bytes)
             }
-            links += 1
-            guard links <= LayerRoot.mostLinks else {
-                throw .refused("the layer has a loop of links", entry: name.bytes)
-            }
-            real = text.first == UInt8(ascii: "/") ? [] : real.dropLast()
-            waiting += text.split(separator: UInt8(ascii: "/")).reversed().map { Array($0) }
+            try walk.follow(text)
         }
-        return real
+        return walk.real
     }
 }

@@ -97,15 +97,19 @@ public struct Event: Sendable {
 
     /// Whether the line proves itself; nil for a line of the original DUCC, which has nothing to prove itself with.
     public var isProven: Bool? {
-        line.withUnsafeBytes { bytes in
-            guard Self.span(of: .check, in: bytes, spans) != nil else {
-                // One of ours had a check: it was torn, or put together from two that were.
-                let isOurs = lineIdentifier == nil || Self.span(of: .timestamp, in: bytes, spans) != nil
-                return isOurs ? false : nil
+        line.withUnsafeBytes { Self.isProven($0, spans) }
+    }
+
+    /// Whether a record proves itself; nil where it has nothing to prove itself with.
+    static func isProven(_ bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]) -> Bool? {
+        guard span(of: .check, in: bytes, spans) != nil else {
+            // One of ours had a check: it was torn, or put together from two that were.
+            let isOurs = [Field.eventIdentifier, .timestamp].contains {
+                span(of: $0, in: bytes, spans) != nil
             }
-            guard let hash = LineHash() else { return false }
-            return hash.proves(bytes, spans)
+            return isOurs ? false : nil
         }
+        return LineHash()?.proves(bytes, spans) ?? false
     }
 
     static func span(

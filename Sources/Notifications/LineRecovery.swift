@@ -52,8 +52,7 @@ enum LineRecovery {
 
     /// A record of ours proves itself; one of the original DUCC's is known by its action alone.
     private static func isEvent(_ bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]) -> Bool {
-        guard (try? Event.checkAction(in: bytes, spans)) != nil else { return false }
-        return Event(record: bytes, spans, fileFingerprint: "", offset: 0).isProven != false
+        (try? Event.checkAction(in: bytes, spans)) != nil && Event.isProven(bytes, spans) != false
     }
 
     /// The beginning of a line, for a report: printable, and short.

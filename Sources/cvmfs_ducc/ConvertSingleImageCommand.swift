@@ -2,17 +2,13 @@
 
 import ArgumentParser
 import Conversion
-import Images
 import Repository
 
 struct ConvertSingleImageCommand: DUCCCommand {
     static let configuration = CommandConfiguration(
         commandName: "convert-single-image", abstract: "Converts one image.")
 
-    @Argument(
-        help: ArgumentHelp("The image, SCHEME://REGISTRY/REPOSITORY:TAG or oci:PATH:TAG.", valueName: "image")
-    )
-    var image: String
+    @OptionGroup var image: ImageArgument
 
     @Argument(help: ArgumentHelp("The repository, a directory.", valueName: "repository"))
     var repository: String
@@ -21,10 +17,7 @@ struct ConvertSingleImageCommand: DUCCCommand {
     @OptionGroup var global: GlobalOptions
 
     func execute(_ context: CommandContext) throws -> CInt {
-        let reference: ImageReference
-        do { reference = try ImageReference(parsing: image) } catch {
-            throw UsageError(description: "\(error)")
-        }
+        let reference = try image.reference()
         let options = try conversion.options()
         let events = try context.events()
         let observer = ConsoleObserver(display: context.display, log: context.log)

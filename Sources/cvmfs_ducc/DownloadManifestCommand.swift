@@ -11,19 +11,13 @@ struct DownloadManifestCommand: DUCCCommand {
         discussion: "Of an image for several platforms it is the manifest of one of them.",
         aliases: ["get-manifest"])
 
-    @Argument(
-        help: ArgumentHelp("The image, SCHEME://REGISTRY/REPOSITORY:TAG or oci:PATH:TAG.", valueName: "image")
-    )
-    var image: String
+    @OptionGroup var image: ImageArgument
 
     @OptionGroup var platform: PlatformOption
     @OptionGroup var global: GlobalOptions
 
     func execute(_ context: CommandContext) throws -> CInt {
-        let reference: ImageReference
-        do { reference = try ImageReference(parsing: image) } catch {
-            throw UsageError(description: "\(error)")
-        }
+        let reference = try image.reference()
         guard !reference.tagHasWildcard else {
             throw UsageError(description: "\(reference) means several images: name one tag")
         }

@@ -143,25 +143,19 @@ struct VerifyTests {
 
     @Test("what the real logrotate's copytruncate loses between copy and truncation is named as that")
     func realCopytruncate() throws {
-        let source = try directory.write(
-            "slow.c",
+        let slow = try Interposed(
             """
-            #define _GNU_SOURCE
-            #include <dlfcn.h>
-            #include <unistd.h>
             int ftruncate(int descriptor, off_t length) {
                 int (*next)(int, off_t) = dlsym(RTLD_NEXT, "ftruncate");
                 usleep(200000);
                 return next(descriptor, length);
             }
             int ftruncate64(int descriptor, off64_t length) { return ftruncate(descriptor, length); }
-            """)
-        let library = directory.path("slow.so")
-        try runSuccessfully("clang", ["-shared", "-fPIC", "-o", library, source, "-ldl"])
+            """, in: directory)
         let rotation = try Rotation(path, in: directory, rule: "rotate 9\ncopytruncate")
         let writer = try RunningCommand(Programs.emitter, [path, "--count", "1500", "--rate", "1000"])
         try waitUntil("there are events") { (try? text(of: path).isEmpty) == false }
-        for _ in 0..<2 { try rotation.rotate(environment: ["LD_PRELOAD": library]) }
+        for _ in 0..<2 { try rotation.rotate(environment: slow.environment) }
         #expect(try writer.wait().code == 0)
         let result = try verify()
         let lines = result.output.split(separator: "\n")

@@ -97,22 +97,16 @@ struct LossTests {
 
     /// A `write` that leaves out the end of the first line, as a disk does that is full for a moment.
     private func writerWithShortWrite(missing: Int) throws -> WriterProcess {
-        let source = try directory.write(
-            "short.c",
+        let interposed = try Interposed(
             """
-            #define _GNU_SOURCE
-            #include <dlfcn.h>
-            #include <unistd.h>
             ssize_t write(int descriptor, const void *bytes, size_t count) {
                 static int done;
                 ssize_t (*next)(int, const void *, size_t) = dlsym(RTLD_NEXT, "write");
-                if (descriptor > 2 && count > 100 && !done++) count -= \(missing);
+                if (isStream(descriptor) && !done++) count -= \(missing);
                 return next(descriptor, bytes, count);
             }
-            """)
-        let library = directory.path("short.so")
-        try runSuccessfully("clang", ["-shared", "-fPIC", "-o", library, source, "-ldl"])
-        return try WriterProcess(path, in: directory, prefix: ["env", "LD_PRELOAD=\(library)"])
+            """, stream: path, in: directory)
+        return try WriterProcess(path, in: directory, prefix: interposed.prefix)
     }
 
     @Test("where only the line feed was missing, a lone line feed completes the event")

@@ -72,22 +72,6 @@ package final class RunningCommand: Sendable {
     }
 }
 
-/// The environment as a dictionary.
-package enum ProcessEnvironment {
-    package static var current: [String: String] {
-        var variables: [String: String] = [:]
-        var pointer = environ
-        while let entry = pointer.pointee {
-            let text = String(cString: entry)
-            if let equals = text.firstIndex(of: "=") {
-                variables[String(text[..<equals])] = String(text[text.index(after: equals)...])
-            }
-            pointer += 1
-        }
-        return variables
-    }
-}
-
 /// Runs a program to its end.
 @discardableResult
 package func run(

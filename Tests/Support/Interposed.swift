@@ -54,7 +54,7 @@ package struct Interposed: Sendable {
     /// - Parameters:
     ///   - source: the functions, in C, with `isStream`, `note` and `noteAction` at hand.
     ///   - stream: the file that `isStream` knows.
-    package init(_ source: String, stream: String, in directory: TemporaryDirectory) throws {
+    package init(_ source: String, stream: String = "", in directory: TemporaryDirectory) throws {
         let name = RandomIdentifier.hex(4)
         let file = try directory.write("interposed-\(name).c", Self.prelude + source)
         let library = directory.path("interposed-\(name).so")
