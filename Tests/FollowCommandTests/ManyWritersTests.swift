@@ -37,11 +37,14 @@ struct ManyWritersTests {
     }
 
     /// Forces rotations at the documented pace, the first one once there is something to rotate.
-    private func rotate(_ rule: String, apart milliseconds: Int, meanwhile: () throws -> Void = {}) throws {
+    private func rotate(
+        _ rule: String, apart milliseconds: Int, environment: [String: String] = [:],
+        meanwhile: () throws -> Void = {}
+    ) throws {
         let rotation = try Rotation(path, in: directory, rule: "rotate 100\ncreate 0640\n\(rule)")
         try waitUntil("there are events") { (try? text(of: path).isEmpty) == false }
         for _ in 0..<Self.rotations {
-            try rotation.rotate()
+            try rotation.rotate(environment: environment)
             let next = MonotonicClock.nanoseconds() + UInt64(milliseconds) * 1_000_000
             while MonotonicClock.nanoseconds() < next {
                 try meanwhile()
@@ -84,8 +87,19 @@ struct ManyWritersTests {
             ("", 500), ("dateext\ndateformat -%Y%m%d-%s", 1_100), ("compress\ndelaycompress", 500),
         ])
     func rotated(rule: String, milliseconds: Int) throws {
+        // Between its rename and its create logrotate is where a writer that created the file would harm it: long enough
+        // for all of them to look.
+        let slow = try Interposed(
+            """
+            int rename(const char *from, const char *to) {
+                int (*next)(const char *, const char *) = dlsym(RTLD_NEXT, "rename");
+                int result = next(from, to);
+                usleep(40000);
+                return result;
+            }
+            """, in: directory)
         let writers = try start()
-        try rotate(rule, apart: milliseconds)
+        try rotate(rule, apart: milliseconds, environment: slow.environment)
         try prove(runs: try finish(writers))
     }
 
