@@ -11,12 +11,17 @@ package enum Decompression {
     package static func stream(_ source: any ByteStream) throws -> any ByteStream {
         let peeked = PeekedStream(source)
         let magic = try peeked.peek(4)
-        if magic.starts(with: [0x1f, 0x8b]) { return GzipStream(peeked) }
-        if magic == [0x28, 0xb5, 0x2f, 0xfd] || isSkippableFrame(magic) {
-            return try LibarchiveFilterStream(peeked)
-        }
-        return peeked
+        if magic.starts(with: gzip) { return GzipStream(peeked) }
+        return isCompressed(magic) ? try LibarchiveFilterStream(peeked) : peeked
     }
+
+    /// Whether a stream with these first bytes (four, or fewer where there are no more) is decompressed by `stream`.
+    package static func isCompressed(_ magic: [UInt8]) -> Bool {
+        magic.starts(with: gzip) || magic == zstandard || isSkippableFrame(magic)
+    }
+
+    private static let gzip: [UInt8] = [0x1f, 0x8b]
+    private static let zstandard: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd]
 
     /// zstd allows frames of other data in front (RFC 8878, section 3.1.2), as eStargz' and `zstd:chunked`'s tools write.
     private static func isSkippableFrame(_ magic: [UInt8]) -> Bool {
@@ -25,7 +30,7 @@ package enum Decompression {
 }
 
 /// A stream whose first bytes can be looked at before it is read.
-final class PeekedStream: ByteStream {
+final class PeekedStream: SkippingStream {
     private let source: any ByteStream
     /// What was read ahead: lent as one chunk first.
     private var front: [UInt8] = []
@@ -63,5 +68,10 @@ final class PeekedStream: ByteStream {
             return rest
         }
         return try source.next()
+    }
+
+    func skip(_ count: Int64) throws -> Int64 {
+        guard front.isEmpty, rest.isEmpty, let source = source as? any SkippingStream else { return 0 }
+        return try source.skip(count)
     }
 }

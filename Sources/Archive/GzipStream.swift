@@ -10,10 +10,12 @@ import CISAL
 import Platform
 
 /// The bytes of a gzip stream, inflated.
-package final class GzipStream: ByteStream {
+package final class GzipStream: FillingStream {
     private let source: any ByteStream
     private let state: UnsafeMutablePointer<inflate_state>
-    private let output: UnsafeMutableRawBufferPointer
+    /// What `next` lends.
+    private lazy var output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
+    private var hasOutput = false
     private var input = UnsafeRawBufferPointer(start: nil, count: 0)
     private var position = Position.betweenMembers
 
@@ -24,22 +26,26 @@ package final class GzipStream: ByteStream {
         self.source = source
         state = .allocate(capacity: 1)
         state.initialize(to: inflate_state())
-        output = .allocate(byteCount: 256 << 10, alignment: 64)
     }
 
     deinit {
         state.deallocate()
-        output.deallocate()
+        if hasOutput { output.deallocate() }
     }
 
     package func next() throws -> UnsafeRawBufferPointer {
-        do { return try inflateSome() } catch {
+        hasOutput = true
+        return UnsafeRawBufferPointer(rebasing: output[..<(try fill(output))])
+    }
+
+    package func fill(_ output: UnsafeMutableRawBufferPointer) throws -> Int {
+        do { return try inflate(into: output) } catch {
             position = .ended
             throw error
         }
     }
 
-    private func inflateSome() throws -> UnsafeRawBufferPointer {
+    private func inflate(into output: UnsafeMutableRawBufferPointer) throws -> Int {
         while position != .ended {
             if position == .betweenMembers {
                 guard try beginMember() else {
@@ -60,9 +66,9 @@ package final class GzipStream: ByteStream {
                 }
             }
             let count = output.count - Int(state.pointee.avail_out)
-            if count > 0 { return UnsafeRawBufferPointer(rebasing: output[..<count]) }
+            if count > 0 { return count }
         }
-        return UnsafeRawBufferPointer(start: nil, count: 0)
+        return 0
     }
 
     private func step() throws {

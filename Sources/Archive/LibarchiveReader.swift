@@ -34,7 +34,7 @@ final class LibarchiveHandle {
             archive_read_support_filter_bzip2(archive)
             archive_read_support_filter_gzip(archive)
         }
-        let code = archive_read_open(
+        let code = archive_read_open2(
             archive, Unmanaged.passUnretained(self).toOpaque(), nil,
             { _, context, buffer in
                 guard let context, let buffer else { return -1 }
@@ -47,7 +47,17 @@ final class LibarchiveHandle {
                     handle.failure = error
                     return -1
                 }
-            }, nil)
+            },
+            source is any SkippingStream
+                ? { _, context, count in
+                    guard let context else { return 0 }
+                    let handle = Unmanaged<LibarchiveHandle>.fromOpaque(context).takeUnretainedValue()
+                    guard let source = handle.source as? any SkippingStream else { return 0 }
+                    do { return try source.skip(count) } catch {
+                        handle.failure = error
+                        return la_int64_t(ARCHIVE_FATAL)
+                    }
+                } : nil, nil)
         guard code == ARCHIVE_OK else { throw error() }
     }
 

@@ -5,29 +5,18 @@ import Glibc
 import Platform
 
 /// Makes lines durable, for all threads of one writer.
-final class SharedSync: @unchecked Sendable {
-    // Everything is guarded by the mutex; both objects need a fixed address.
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    /// Which opened file was synced. Not the file itself: a rotated file must not be kept open.
-    private var generation = 0
-    private var syncedUpTo: UInt64 = 0
-    private var isRunning = false
-    /// The lines that the last failed sync was for. The system tells an error once: another sync of the same lines
-    /// would succeed although they may not be on disk.
-    private var failed: (generation: Int, lines: ClosedRange<UInt64>, code: CInt)?
-
-    init() {
-        pthread_mutex_init(mutex, nil)
-        pthread_cond_init(changed, nil)
+final class SharedSync: Sendable {
+    private struct State {
+        /// Which opened file was synced. Not the file itself: a rotated file must not be kept open.
+        var generation = 0
+        var syncedUpTo: UInt64 = 0
+        var isRunning = false
+        /// The lines that the last failed sync was for. The system tells an error once: another sync of the same lines
+        /// would succeed although they may not be on disk.
+        var failed: (generation: Int, lines: ClosedRange<UInt64>, code: CInt)?
     }
 
-    deinit {
-        pthread_cond_destroy(changed)
-        pthread_mutex_destroy(mutex)
-        changed.deallocate()
-        mutex.deallocate()
-    }
+    private let state = Monitor(State())
 
     /// Returns once the line with this number in this file is on disk.
     ///
@@ -38,27 +27,29 @@ final class SharedSync: @unchecked Sendable {
     func wait(
         for line: UInt64, in file: SharedDescriptor, generation: Int, written: () -> UInt64
     ) -> CInt {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        while true {
-            if let failed, failed.generation == generation, failed.lines.contains(line) { return failed.code }
-            if self.generation == generation && syncedUpTo >= line { return 0 }
-            if !isRunning { break }
-            pthread_cond_wait(changed, mutex)
+        // What another thread's sync came to, or nil: this thread's turn.
+        let known = state.wait { state -> CInt?? in
+            if let failed = state.failed, failed.generation == generation, failed.lines.contains(line) {
+                return failed.code
+            }
+            if state.generation == generation && state.syncedUpTo >= line { return 0 }
+            if state.isRunning { return nil }
+            state.isRunning = true
+            return .some(nil)
         }
-        isRunning = true
-        pthread_mutex_unlock(mutex)
+        if let known { return known }
         let upTo = max(line, written())
         let code = fdatasync(file.raw) == 0 ? 0 : errno
-        pthread_mutex_lock(mutex)
-        isRunning = false
-        if code == 0 {
-            self.generation = generation
-            syncedUpTo = upTo
-        } else {
-            failed = (generation, (self.generation == generation ? syncedUpTo + 1 : 1)...upTo, code)
+        state.change { state in
+            state.isRunning = false
+            if code == 0 {
+                state.generation = generation
+                state.syncedUpTo = upTo
+            } else {
+                let first = state.generation == generation ? state.syncedUpTo + 1 : 1
+                state.failed = (generation, first...upTo, code)
+            }
         }
-        pthread_cond_broadcast(changed)
         return code
     }
 }

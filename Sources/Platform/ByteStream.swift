@@ -12,6 +12,15 @@ public protocol ByteStream: AnyObject {
     func next() throws -> UnsafeRawBufferPointer
 }
 
+/// A stream of which bytes can be passed over without being read.
+public protocol SkippingStream: ByteStream {
+    /// Passes over bytes.
+    ///
+    /// - Returns: how many, `count` at the most; 0 where the next ones have to be read.
+    /// - Throws: as `next`.
+    func skip(_ count: Int64) throws -> Int64
+}
+
 extension ByteStream {
     /// Reads to the end.
     ///
@@ -29,18 +38,28 @@ extension ByteStream {
 }
 
 /// A file as a stream.
-public final class FileStream: ByteStream {
-    private let descriptor: OwnedDescriptor
+public final class FileStream: SkippingStream {
+    private let descriptor: SharedDescriptor
     private let path: String
     private let buffer: UnsafeMutableRawBufferPointer
+    /// Where in the file it is; nil for a file that has no places (a pipe).
+    private var offset: Int64?
 
     /// Opens a file.
     ///
     /// - Throws: `SystemError`.
-    public init(path: String) throws(SystemError) {
-        descriptor = try OwnedDescriptor(opening: path, O_RDONLY)
+    public convenience init(path: String) throws(SystemError) {
+        self.init(SharedDescriptor(try OwnedDescriptor(opening: path, O_RDONLY)), path: path)
+    }
+
+    /// Reads an open file from its beginning; several streams may read one file.
+    ///
+    /// - Parameter path: what errors call it.
+    public init(_ descriptor: SharedDescriptor, path: String) {
+        self.descriptor = descriptor
         self.path = path
         buffer = .allocate(byteCount: 256 << 10, alignment: 16)
+        offset = lseek(descriptor.raw, 0, SEEK_CUR) >= 0 ? 0 : nil
     }
 
     deinit { buffer.deallocate() }
@@ -49,8 +68,25 @@ public final class FileStream: ByteStream {
     ///
     /// - Throws: `SystemError`.
     public func next() throws -> UnsafeRawBufferPointer {
-        let count = retrying { read(descriptor.raw, buffer.baseAddress, buffer.count) }
+        let count = retrying {
+            if let offset { return pread(descriptor.raw, buffer.baseAddress, buffer.count, off_t(offset)) }
+            return read(descriptor.raw, buffer.baseAddress, buffer.count)
+        }
         guard count >= 0 else { throw SystemError("read", path) }
+        if let offset { self.offset = offset + Int64(count) }
         return UnsafeRawBufferPointer(rebasing: buffer[..<count])
+    }
+
+    /// Passes over bytes of a file that has places, but not over its end.
+    ///
+    /// - Throws: `SystemError`.
+    public func skip(_ count: Int64) throws -> Int64 {
+        guard let offset else { return 0 }
+        var information = stat()
+        guard fstat(descriptor.raw, &information) == 0 else { throw SystemError("look at", path) }
+        guard information.st_mode & S_IFMT == S_IFREG else { return 0 }
+        let skipped = max(0, min(count, Int64(information.st_size) - offset))
+        self.offset = offset + skipped
+        return skipped
     }
 }

@@ -44,9 +44,12 @@ package final class Credentials: Sendable {
     package let variables: Result<[RegistryVariables], SourceError>
     private let environment: [String: String]
     private let known = Mutex<[String: Credential?]>([:])
+    private let given: Credential?
 
-    package init(environment: [String: String]) {
+    /// - Parameter given: shown to every registry, whatever else is known.
+    package init(environment: [String: String], given: Credential? = nil) {
         self.environment = environment
+        self.given = given
         variables = Result { () throws(SourceError) in try RegistryVariables.read(environment) }
     }
 
@@ -62,6 +65,7 @@ package final class Credentials: Sendable {
     ///
     /// - Throws: `SourceError` where a file or a helper that may know is no use, `Interrupted`.
     package func find(_ endpoint: RegistryEndpoint) throws -> Credential? {
+        if let given { return given }
         if let own = endpoint.variables?.credential { return own }
         if let found = known.withLock({ $0[endpoint.key] }) { return found }
         let found = try search(endpoint.names)

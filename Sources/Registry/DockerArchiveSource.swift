@@ -1,11 +1,13 @@
 // An image in an archive that `docker save` or `podman save` made (docker's image specification 1.2, "Combined Image
 // JSON + Filesystem Changeset Format"): `manifest.json` names the configuration and the layers among the entries.
 //
-// An archive has no digests: they are computed in one pass, and a manifest is made of them. The archive is read from its
-// beginning for each layer: nothing of it is kept, and a name in it is only compared, never opened.
+// An archive has no digests: they are computed in one pass, and a manifest is made of them. For each layer the entries
+// before it are passed over; for that a compressed archive is decompressed into the temporary directory first. A name
+// in an archive is only compared, never opened.
 
 import Archive
 import FoundationEssentials
+import Glibc
 import Images
 import Platform
 import Synchronization
@@ -14,7 +16,10 @@ import Synchronization
 final class DockerArchiveSource: ImageSource {
     private let path: String
     private let reference: ImageReference
+    private let temporaryDirectory: String
     private let contents = Mutex<Contents?>(nil)
+    /// The archive without its compression.
+    private let plain = Mutex<SharedDescriptor?>(nil)
 
     /// An image's parts.
     private struct Contents: Sendable {
@@ -25,9 +30,11 @@ final class DockerArchiveSource: ImageSource {
         let layers: [Digest: String]
     }
 
-    init(path: String, reference: ImageReference) {
+    /// - Parameter temporaryDirectory: where a compressed archive is decompressed.
+    init(path: String, reference: ImageReference, temporaryDirectory: String) {
         self.path = path
         self.reference = reference
+        self.temporaryDirectory = temporaryDirectory
     }
 
     func currentDigest() throws -> Digest { try read().manifest.digest }
@@ -46,7 +53,7 @@ final class DockerArchiveSource: ImageSource {
         guard let name = contents.layers[descriptor.digest] else {
             throw SourceError("\(path) has no layer \(descriptor.digest)")
         }
-        let archive = try TarReader(try Decompression.stream(try file()))
+        let archive = try open()
         while let entry = try archive.next() {
             if entry.kind == .file, Self.name(entry) == name { return EntryStream(archive) }
             try Interruption.check()
@@ -60,7 +67,7 @@ final class DockerArchiveSource: ImageSource {
         try contents.withLock { known in
             if let known { return known }
             do {
-                let found = try Self.contents(try listing(), file: file, path: path)
+                let found = try contents(of: try listing())
                 known = found
                 return found
             } catch let error as ArchiveError {
@@ -69,15 +76,50 @@ final class DockerArchiveSource: ImageSource {
         }
     }
 
-    private func file() throws -> FileStream {
-        do throws(SystemError) { return try FileStream(path: path) } catch {
-            throw SourceError("\(reference): \(error)")
+    /// Reads the archive from its beginning.
+    private func open() throws -> TarReader {
+        let descriptor = try plain.withLock { known in
+            let descriptor = try known ?? decompressed()
+            known = descriptor
+            return descriptor
+        }
+        return try TarReader(FileStream(descriptor, path: path))
+    }
+
+    /// The archive itself where it isn't compressed, else a copy of it that isn't.
+    private func decompressed() throws -> SharedDescriptor {
+        let archive: SharedDescriptor
+        do throws(SystemError) {
+            archive = SharedDescriptor(try OwnedDescriptor(opening: path, O_RDONLY))
+        } catch { throw SourceError("\(reference): \(error)") }
+        var information = stat()
+        var magic = [UInt8](repeating: 0, count: 4)
+        guard fstat(archive.raw, &information) == 0 else { throw SystemError("look at", path) }
+        // A pipe can be read only once.
+        if information.st_mode & S_IFMT == S_IFREG {
+            let count = retrying { pread(archive.raw, &magic, 4, 0) }
+            guard count >= 0 else { throw SystemError("read", path) }
+            if !Decompression.isCompressed(Array(magic[..<count])) { return archive }
+        }
+        let content = try Decompression.stream(FileStream(archive, path: path))
+        do {
+            let copy = SharedDescriptor(try Files.temporaryFile(in: temporaryDirectory))
+            while true {
+                let chunk = try content.next()
+                if chunk.isEmpty { return copy }
+                try Interruption.check()
+                try Files.writeAll(chunk, to: copy.raw, path: temporaryDirectory)
+            }
+        } catch let error as SystemError where error.path == temporaryDirectory {
+            throw SourceError(
+                "\(path) can't be decompressed: \(error); name another temporary directory with --temporary-dir"
+            )
         }
     }
 
     /// The image's entry in `manifest.json`, with the names that links among the archive's entries lead to.
     private func listing() throws -> ArchivedImage {
-        let archive = try TarReader(try Decompression.stream(try file()))
+        let archive = try open()
         var images: [ArchivedImage]?
         var links: [String: String] = [:]
         while let entry = try archive.next() {
@@ -136,17 +178,15 @@ final class DockerArchiveSource: ImageSource {
     }
 
     /// Hashes the image's layers, reads its configuration, and makes a manifest of both.
-    private static func contents(
-        _ image: ArchivedImage, file: () throws -> FileStream, path: String
-    ) throws -> Contents {
+    private func contents(of image: ArchivedImage) throws -> Contents {
         let wanted = image.layers ?? []
         var hashes: [String: (digest: Digest, size: Int64)] = [:]
         var configuration: [UInt8]?
-        let archive = try TarReader(try Decompression.stream(try file()))
+        let archive = try open()
         while let entry = try archive.next() {
             try Interruption.check()
             guard entry.kind == .file else { continue }
-            let name = name(entry)
+            let name = Self.name(entry)
             if name == image.config {
                 configuration = try EntryStream(archive).collect(limit: ManifestDocument.largestSize)
             } else if wanted.contains(name) {

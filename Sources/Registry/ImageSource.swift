@@ -92,7 +92,9 @@ package enum ImageSources {
         switch reference.source {
         case .registry: return RegistrySource(client, reference.resolved)
         case .ociLayout(let path): return OCILayoutSource(path: path, reference: reference)
-        case .dockerArchive(let path): return DockerArchiveSource(path: path, reference: reference)
+        case .dockerArchive(let path):
+            return DockerArchiveSource(
+                path: path, reference: reference, temporaryDirectory: client.settings.temporaryDirectory)
         }
     }
 }

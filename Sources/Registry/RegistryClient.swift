@@ -10,7 +10,7 @@ import Synchronization
 /// Talks to registries; one serves any number of images and threads.
 package final class RegistryClient: Sendable {
     private let http: HTTPClient
-    private let settings: RegistrySettings
+    let settings: RegistrySettings
     private let credentials: Credentials
     /// What requests begin with, by endpoint.
     private let sessions = Mutex<[String: Session]>([:])
@@ -25,7 +25,7 @@ package final class RegistryClient: Sendable {
     package init(agent: String, settings: RegistrySettings = RegistrySettings()) {
         http = HTTPClient(agent: agent, speed: settings.speed)
         self.settings = settings
-        credentials = Credentials(environment: settings.environment)
+        credentials = Credentials(environment: settings.environment, given: settings.credential)
     }
 
     /// Asks a registry.

@@ -14,6 +14,11 @@ package struct RegistrySettings: Sendable {
     /// Where a directory `HOST[:PORT]` may hold certificates; the first that has one is the one.
     package var certificateDirectories: [String]
 
+    /// Shown to whatever registry is asked, in place of all others.
+    package var credential: Credential?
+    /// Where what is too large for memory is kept for a while.
+    package var temporaryDirectory = "/tmp"
+
     /// Those of this process.
     package init() { self.init(environment: ProcessEnvironment.current) }
 

@@ -7,7 +7,8 @@ enum ArgumentOrder {
     /// Options that take their value from the next argument.
     private static let optionsWithValue: Set<String> = [
         "-n", "--notification-file", "--notification-sync", "-v", "--verbosity", "--progress", "--platform",
-        "--max-concurrent-downloads", "--action",
+        "--max-concurrent-downloads", "--action", "--since", "-t", "--temporary-dir", "-r", "--attempts",
+        "-u", "--username", "--interval",
     ]
     /// Flags that may be written with `=true` or `=false`.
     private static let flags: Set<String> = [

@@ -20,6 +20,7 @@ struct ConvertCommand: DUCCCommand {
         let list = try WishListFile(wishList).read()
         for warning in list.warnings { context.log.warning("\(warning)") }
         let options = try conversion.options()
+        let client = try context.registryClient()
         let events = try context.events()
         let observer = ConsoleObserver(display: context.display, log: context.log)
         let repository = try Repositories.open(list.repository, create: true)
@@ -28,7 +29,7 @@ struct ConvertCommand: DUCCCommand {
             try WishConversion.convert(
                 list,
                 with: ImageConverter(
-                    into: repository, client: context.registryClient(), options: options, events: events,
+                    into: repository, client: client, options: options, events: events,
                     observer: observer),
                 observer: observer)
         }

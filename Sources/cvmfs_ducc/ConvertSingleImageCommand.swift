@@ -19,13 +19,14 @@ struct ConvertSingleImageCommand: DUCCCommand {
     func execute(_ context: CommandContext) throws -> CInt {
         let reference = try image.reference()
         let options = try conversion.options()
+        let client = try context.registryClient()
         let events = try context.events()
         let observer = ConsoleObserver(display: context.display, log: context.log)
         let target = try Repositories.open(repository, create: true)
         var summary = ConversionSummary()
         try events.run {
             try ImageConverter(
-                into: target, client: context.registryClient(), options: options, events: events,
+                into: target, client: client, options: options, events: events,
                 observer: observer
             ).convert(reference) { image, result in
                 context.display.finish()

@@ -25,7 +25,7 @@ struct DUCC: ParsableCommand {
             Images are named SCHEME://REGISTRY/REPOSITORY:TAG, or oci:PATH:TAG for a directory in the OCI layout. \
             A repository is a directory: /…, ./…, ../… or file:….
 
-            Exit codes: 0 all done; 1 something failed; 2 usage; 102 wish list unreadable; 103 wish list invalid; \
+            Exit codes: 0 all done; 1 something failed; 2 usage; 101 no password; 102 wish list unreadable; 103 wish list invalid; \
             104 no such repository; 105 notification file can't be opened; 130, 143 stopped by a signal.
             """,
         subcommands: [
@@ -44,11 +44,13 @@ struct DUCC: ParsableCommand {
     static func run(_ arguments: [String]) -> CInt {
         let command: any DUCCCommand
         do {
-            let parsed = try parseAsRoot(ArgumentOrder.normalised(arguments))
+            var parsed = try parseAsRoot(ArgumentOrder.normalised(arguments))
             guard let known = parsed as? any DUCCCommand else {
-                // Without a command: the help, as DUCC prints it.
+                // The parser's own command for help, of whatever it is asked: the help is its error. Without any
+                // command that of the whole, as DUCC prints it.
+                if !arguments.isEmpty { try parsed.run() }
                 StandardStream.output(helpMessage())
-                return arguments.isEmpty ? DUCCExit.usage : DUCCExit.success
+                return DUCCExit.usage
             }
             command = known
         } catch {

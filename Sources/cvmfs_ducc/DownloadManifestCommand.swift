@@ -13,6 +13,13 @@ struct DownloadManifestCommand: DUCCCommand {
 
     @OptionGroup var image: ImageArgument
 
+    @Option(
+        name: [.customShort("u"), .long],
+        help: ArgumentHelp(
+            "Ask as this user; the password is that of DUCC_OUTPUT_REGISTRY_PASS, or is asked for.",
+            valueName: "user"))
+    var username: String?
+
     @OptionGroup var platform: PlatformOption
     @OptionGroup var global: GlobalOptions
 
@@ -21,7 +28,9 @@ struct DownloadManifestCommand: DUCCCommand {
         guard !reference.tagHasWildcard else {
             throw UsageError(description: "\(reference) means several images: name one tag")
         }
-        let source = try ImageSources.open(reference, client: context.registryClient())
+        let client = try context.registryClient(
+            showing: try username.map { try UserPassword.credential($0, at: reference) })
+        let source = try ImageSources.open(reference, client: client)
         let manifest = try source.resolve(platform.platform).document.bytes
         try Files.writeAll(manifest, to: 1, path: "standard output")
         return DUCCExit.success

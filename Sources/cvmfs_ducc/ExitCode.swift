@@ -13,6 +13,7 @@ enum DUCCExit {
     /// Some wish failed, or the lock can't be had.
     static let failure: CInt = 1
     static let usage: CInt = 2
+    static let noPassword: CInt = 101
     static let wishListUnreadable: CInt = 102
     static let wishListInvalid: CInt = 103
     static let noSuchRepository: CInt = 104
@@ -26,6 +27,7 @@ enum DUCCExit {
         case let error as RepositoryError: error.kind == .noSuchRepository ? noSuchRepository : failure
         case is NotificationFileError: notificationFile
         case is UsageError: usage
+        case is MissingPassword: noPassword
         default: failure
         }
     }

@@ -42,6 +42,13 @@ struct GlobalOptions: ParsableArguments {
             valueName: "when"))
     var notificationSync = SyncPolicy.publish
 
+    @Option(
+        name: [.customShort("t"), .long],
+        help: ArgumentHelp(
+            "Where what is too large for memory is kept for a while (DUCC_TMP_DIR; TMPDIR; /tmp).",
+            valueName: "directory"))
+    var temporaryDir: String?
+
     @Option(help: ArgumentHelp("How progress is shown: auto, plain or none.", valueName: "how"))
     var progress = ProgressDisplay.Mode.auto
 
@@ -81,5 +88,28 @@ struct CommandContext {
     }
 
     /// A client for registries.
-    func registryClient() -> RegistryClient { RegistryClient(agent: "cvmfs_ducc/\(DUCC.version)") }
+    ///
+    /// - Parameter credential: shown to them, in place of those that are set up.
+    /// - Throws: `UsageError` where there is no such temporary directory.
+    func registryClient(showing credential: Credential? = nil) throws(UsageError) -> RegistryClient {
+        var settings = RegistrySettings()
+        settings.credential = credential
+        settings.temporaryDirectory = try temporaryDirectory(settings.environment)
+        return RegistryClient(agent: "cvmfs_ducc/\(DUCC.version)", settings: settings)
+    }
+
+    private func temporaryDirectory(_ environment: [String: String]) throws(UsageError) -> String {
+        let choices = [
+            ("--temporary-dir", global.temporaryDir), ("DUCC_TMP_DIR", environment["DUCC_TMP_DIR"]),
+            ("TMPDIR", environment["TMPDIR"]),
+        ]
+        for case (let name, let path?) in choices where !path.isEmpty {
+            guard Files.isDirectory(path) else {
+                throw UsageError(
+                    description: "\(name) is '\(path)', which is no directory: make it, or name another")
+            }
+            return path
+        }
+        return "/tmp"
+    }
 }

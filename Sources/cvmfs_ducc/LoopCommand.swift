@@ -36,11 +36,12 @@ struct LoopCommand: DUCCCommand {
         var list = try file.read()
         for warning in list.warnings { context.log.warning("\(warning)") }
         let options = try conversion.options()
+        let client = try context.registryClient()
         let events = try context.events()
         // What can't work is said at once; later a repository may come back.
         _ = try Repositories.open(list.repository, create: true)
         let turn = Turn(
-            context: context, options: options, events: events, client: context.registryClient(),
+            context: context, options: options, events: events, client: client,
             skips: SkipMemory())
         return try events.run { () -> CInt in
             var complaint = ""

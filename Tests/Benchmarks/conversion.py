@@ -1,46 +1,16 @@
-"""Converting a realistic image (Debian packages), beside skopeo + umoci and beside what each step costs alone."""
+"""Converting images, beside skopeo + umoci, podman, and what each step costs alone."""
 
 import contextlib
-import hashlib
-import json
 import os
 import shutil
 import socket
 import subprocess
-import sys
+import tempfile
 import time
 import urllib.request
 
-from measure import ROOT, Failure, measured, program, quiet, say, warm
-
-TAG = "12"
-
-
-def realistic_image():
-    """The image's layout: made once, kept in the cache beside its packages, made anew when .ci/image changes."""
-    maker = os.path.join(ROOT, ".ci", "image")
-    with open(maker, "rb") as file:
-        version = hashlib.sha256(file.read()).hexdigest()[:12]
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    cache = os.path.join(cache, "ducc")
-    layout = os.path.join(cache, f"realistic-{version}")
-    if not os.path.exists(layout):
-        os.makedirs(cache, exist_ok=True)
-        for name in os.listdir(cache):
-            if name.startswith("realistic-") and name.endswith(".txt"):
-                os.remove(os.path.join(cache, name))
-            elif name.startswith("realistic-"):
-                shutil.rmtree(os.path.join(cache, name))
-        say("making the image")
-        with open(layout + ".txt", "w", encoding="utf-8") as figures:
-            command = [sys.executable, maker, layout, "--realistic", "--tag", TAG]
-            done = subprocess.run(command, stdout=figures, check=False)
-        if done.returncode != 0:
-            raise Failure("the realistic image could not be made")
-    with open(layout + ".txt", encoding="utf-8") as figures:
-        say("")
-        print("The image: " + "".join(line for line in figures if not line.startswith("  ")).strip())
-    return layout
+import images
+from measure import Failure, measured, program, quiet, warm
 
 
 @contextlib.contextmanager
@@ -82,16 +52,6 @@ def answers(process, address):
     return False
 
 
-def layers_of(layout):
-    def blob(digest):
-        return os.path.join(layout, "blobs", *digest.split(":"))
-
-    with open(os.path.join(layout, "index.json"), encoding="utf-8") as file:
-        manifest = json.load(file)["manifests"][0]["digest"]
-    with open(blob(manifest), encoding="utf-8") as file:
-        return [(layer["digest"], blob(layer["digest"])) for layer in json.load(file)["layers"]]
-
-
 def files_below(directory):
     return sum(len(names) for _, _, names in os.walk(directory))
 
@@ -103,18 +63,20 @@ def check(expected, path):
         raise Failure(f"{os.path.basename(path)} has {files} files, fewer than the image's {expected}")
 
 
+def converting(fresh, *arguments):
+    """Our converter with notifications, into a new directory repository with layers and flat images."""
+    return measured(
+        [program("cvmfs_ducc"), *arguments, "-n", f"{fresh}/notifications.log"],
+        environment={"DUCC_LOCK_FILE": f"{fresh}/DUCC.lock"},
+    )
+
+
 def ours(image, source, expected):
-    """`convert-single-image` into a new directory repository with layers, flat image and notifications."""
+    """One image."""
 
     def run(fresh):
         warm(source)
-        sample = measured(
-            [
-                program("cvmfs_ducc"), "convert-single-image", image, f"{fresh}/repository",
-                "-n", f"{fresh}/notifications.log",
-            ],
-            environment={"DUCC_LOCK_FILE": f"{fresh}/DUCC.lock"},
-        )  # fmt: skip
+        sample = converting(fresh, "convert-single-image", image, f"{fresh}/repository")
         check(expected, f"{fresh}/repository/.flat")
         check(expected, f"{fresh}/repository/.layers")
         return sample
@@ -122,30 +84,66 @@ def ours(image, source, expected):
     return run
 
 
-def theirs(image, source, expected, *options):
-    """skopeo fetches and verifies, umoci unpacks: what one would do by hand for one flat image."""
+def ours_list(images, source, expected):
+    """Several images, of a wish list."""
+
+    def run(fresh):
+        with open(f"{fresh}/wishes.yaml", "w", encoding="utf-8") as wishes:
+            wishes.write(f"version: 1\ncvmfs_repo: {fresh}/repository\ninput:\n")
+            wishes.writelines(f"  - '{image}'\n" for image in images)
+        warm(source)
+        sample = converting(fresh, "convert", f"{fresh}/wishes.yaml")
+        check(expected, f"{fresh}/repository/.flat")
+        return sample
+
+    return run
+
+
+def theirs(images, source, expected, *options):
+    """skopeo fetches and verifies, umoci unpacks: what one would do by hand for flat images.
+
+    skopeo takes one image after the other, so that layers which they share come once; umoci takes all at once.
+    """
 
     def run(fresh):
         warm(source)
-        sample = measured(
-            ["skopeo", "copy", "-q", *options, image, f"oci:{fresh}/image:{TAG}"],
-            unpack(f"{fresh}/image", fresh),
-        )
+        tags = [image.rpartition(":")[2] for image in images]
+        copies = [
+            ["skopeo", "copy", "-q", *options, image, f"oci:{fresh}/image:{tag}"] for image, tag in zip(images, tags)
+        ]
+        unpacked = [unpack(f"{fresh}/image", f"{fresh}/rootfs/{tag}", tag) for tag in tags]
+        os.mkdir(f"{fresh}/rootfs")
+        sample = measured(*copies, unpacked)
         check(expected, f"{fresh}/rootfs")
         return sample
 
     return run
 
 
-def unpack(layout, fresh):
+def podman(names, source, expected):
+    """podman fetches all at once into a store of its own: layers, no flat images."""
+
+    def run(fresh):
+        warm(source)
+        # What a store on this file system needs is made before, and not measured.
+        store = ["podman", "--root", f"{fresh}/store", "--runroot", f"{fresh}/run", "--storage-driver", "overlay"]
+        quiet([*store, "images"])
+        sample = measured([*store, "pull", "-q", "--tls-verify=false", *names])
+        check(expected, f"{fresh}/store/overlay")
+        return sample
+
+    return run
+
+
+def unpack(layout, target, tag):
     rootless = [] if os.geteuid() == 0 else ["--rootless"]
-    return ["umoci", "raw", "unpack", *rootless, "--image", f"{layout}:{TAG}", f"{fresh}/rootfs"]
+    return ["umoci", "raw", "unpack", *rootless, "--image", f"{layout}:{tag}", target]
 
 
 def alone(layout):
     def run(fresh):
         warm(layout)
-        return measured(unpack(layout, fresh))
+        return measured(unpack(layout, f"{fresh}/rootfs", images.TAG))
 
     return run
 
@@ -169,44 +167,104 @@ def tars(layers, directory):
     return directory
 
 
+def expected_files(bench, layout, tags):
+    """How many files umoci unpacks of all images together."""
+    with bench.fresh() as fresh:
+        for tag in tags:
+            quiet(unpack(layout, f"{fresh}/{tag}", tag))
+        return files_below(fresh)
+
+
+@contextlib.contextmanager
+def served(bench, layout, tags):
+    """The layout's images in a registry: its storage, and the images' names without a scheme."""
+    with tempfile.TemporaryDirectory(dir=bench.directory) as directory, registry(directory) as address:
+        names = [f"{address}/bench/debian:{tag}" for tag in tags]
+        for name, tag in zip(names, tags):
+            quiet(["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{layout}:{tag}", f"docker://{name}"])
+        yield os.path.join(directory, "registry"), names
+
+
 def conversion(bench):
-    layout = realistic_image()
-    layers = layers_of(layout)
-    image = f"oci:{layout}:{TAG}"
-    built = program("cvmfs_ducc") is not None
-    if not built:
-        print("cvmfs_ducc is not built: the first row of each group stands in its place")
+    layout = images.realistic()
+    layers = images.layers_of(layout)
+    image = f"oci:{layout}:{images.TAG}"
     blobs = " ".join(path for _, path in layers)
     unpacked = tars(layers, os.path.join(bench.directory, "tars"))
     inflate = f"for f in {blobs}; do igzip -dc $f >/dev/null; done"
     extract = f"mkdir FRESH/r; for f in {unpacked}/*; do tar -C FRESH/r -xf $f; done"
-    with bench.fresh() as fresh:
-        quiet(unpack(layout, fresh))
-        expected = files_below(f"{fresh}/rootfs")
-
+    expected = expected_files(bench, layout, [images.TAG])
     bench.group(
         f"Conversion from an oci: layout, on {bench.file_system}",
-        ([("cvmfs_ducc", ours(image, layout, expected))] if built else [])
-        + [
-            ("skopeo copy + umoci raw unpack", theirs(image, layout, expected)),
+        [
+            ("cvmfs_ducc", ours(image, layout, expected)),
+            ("skopeo copy + umoci raw unpack", theirs([image], layout, expected)),
             ("umoci raw unpack alone", alone(layout)),
             ("floor: igzip -dc of the layers", each(inflate, layout)),
             ("floor: tar xf of the layers", each(extract, unpacked)),
         ],
     )
-    with registry(bench.directory) as address:
-        name, storage = f"{address}/bench/debian:{TAG}", os.path.join(bench.directory, "registry")
-        quiet(["skopeo", "copy", "-q", "--dest-tls-verify=false", image, f"docker://{name}"])
-        digests = " ".join(digest for digest, _ in layers)
-        fetch = f"for d in {digests}; do curl -fsS http://{address}/v2/bench/debian/blobs/$d | openssl sha256; done"
-        bench.group(
-            f"Conversion from a docker-registry, on {bench.file_system}",
-            ([("cvmfs_ducc", ours(f"http://{name}", storage, expected))] if built else [])
-            + [
-                (
-                    "skopeo copy + umoci raw unpack",
-                    theirs(f"docker://{name}", storage, expected, "--src-tls-verify=false"),
-                ),
+    shutil.rmtree(unpacked)
+    from_registry(bench, "Conversion from a docker-registry", layout, floors=True)
+
+
+def extremes(bench):
+    from_registry(bench, "One layer of one file of 900 MB", images.big(), floors=True)
+    from_registry(bench, "100,000 tiny files in three layers", images.tiny(), floors=True)
+    tags = [images.TAG] + [f"{images.TAG}.{number}" for number in range(1, 8)]
+    from_registry(bench, "8 images at once that share 4 layers", images.family(), tags)
+
+
+def from_registry(bench, title, layout, tags=(images.TAG,), floors=False):
+    """The layout's images from a docker-registry: ours beside what others make of it."""
+    expected = expected_files(bench, layout, tags)
+    with served(bench, layout, tags) as (storage, names):
+        wishes = [f"http://{name}" for name in names]
+        sources = [f"docker://{name}" for name in names]
+        rows = [
+            ("cvmfs_ducc", ours_list(wishes, storage, expected)),
+            ("skopeo copy + umoci raw unpack", theirs(sources, storage, expected, "--src-tls-verify=false")),
+        ]
+        if os.geteuid() == 0:
+            # Layers that images share are there once.
+            rows.append(("podman pull", podman(names, storage, expected // len(names))))
+        if floors:
+            layers = images.layers_of(layout)
+            directory = tars(layers, os.path.join(bench.directory, "tars"))
+            repository = names[0].rpartition(":")[0].replace("/", "/v2/", 1)
+            fetch = f"for d in {' '.join(digest for digest, _ in layers)}; do "
+            fetch += f"curl -fsS http://{repository}/blobs/$d | openssl sha256; done"
+            inflate = f"for f in {' '.join(path for _, path in layers)}; do igzip -dc $f >/dev/null; done"
+            extract = f"mkdir FRESH/r; for f in {directory}/*; do tar -C FRESH/r -xf $f; done"
+            rows += [
                 ("floor: curl | openssl sha256", each(fetch, storage)),
-            ],
-        )
+                ("floor: igzip -dc of the layers", each(inflate, layout)),
+                ("floor: tar xf of the layers", each(extract, directory)),
+            ]
+        bench.group(f"{title}, on {bench.file_system}", rows)
+        shutil.rmtree(os.path.join(bench.directory, "tars"), ignore_errors=True)
+
+
+def memory(bench):
+    """The peak of memory where there is much of something, and what an image costs that is there already."""
+    for title, layout in [
+        ("A layer of 2 GB", images.two_gigabytes()),
+        ("A layer of 300,000 files", images.entries()),
+        ("60 layers", images.sixty_layers()),
+    ]:
+        image = f"oci:{layout}:{images.TAG}"
+        bench.group(f"{title}, on {bench.file_system}", [("cvmfs_ducc", ours(image, layout, 1))])
+    layout = images.realistic()
+    with served(bench, layout, [images.TAG]) as (storage, names):
+        url = f"http://{names[0].rpartition(':')[0].replace('/', '/v2/', 1)}/manifests/{images.TAG}"
+
+        def again(fresh):
+            ours(f"http://{names[0]}", storage, 1)(fresh)
+            return converting(
+                fresh, "convert-single-image", f"http://{names[0]}", f"{fresh}/repository"
+            ).in_milliseconds()
+
+        def request(_):
+            return measured(["curl", "-fsSI", url]).in_milliseconds()
+
+        bench.group("An image that is there already", [("cvmfs_ducc", again), ("floor: curl -I", request)])

@@ -94,7 +94,10 @@ class Sample:
         self.value, self.unit, self.memory = value, unit, memory
 
     def text(self, value):
-        return f"{value:.2f}" if self.unit == "s" else f"{value:,.0f}"
+        return f"{value:.{2 if self.unit == 's' else 1}f}" if self.unit in ("s", "ms") else f"{value:,.0f}"
+
+    def in_milliseconds(self):
+        return Sample(self.value * 1000, "ms", self.memory)
 
 
 def line(label, median, spread, ratio, memory):
@@ -115,21 +118,41 @@ def quiet(command):
 
 
 def measured(*commands, environment=None, shell=False):
-    """Runs commands one after the other: their wall time together, their largest peak of memory."""
+    """Runs commands one after the other: their wall time together, their largest peak of memory.
+
+    A list of commands in place of a command: they run side by side, and their memory isn't looked at.
+    """
     memory, begin = 0, time.perf_counter()
     for command in commands:
-        with tempfile.TemporaryFile() as errors:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, shell=shell,
-                env={**os.environ, **(environment or {})},
-            )  # fmt: skip
-            memory = max(memory, peak_until_exit(process.pid))
-            if process.wait() != 0:
-                errors.seek(0)
-                last = errors.read().decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-                name = command if shell else os.path.basename(command[0])
-                raise Failure(f"{name} failed (exit code {process.returncode}): {last[0]}")
+        several = not shell and isinstance(command[0], list)
+        with contextlib.ExitStack() as stack:
+            started = [
+                Running(each, stack.enter_context(tempfile.TemporaryFile()), environment, shell)
+                for each in (command if several else [command])
+            ]
+            if not several:
+                memory = max(memory, peak_until_exit(started[0].process.pid))
+            for running in started:
+                running.finish()
     return Sample(time.perf_counter() - begin, memory=0 if shell else memory)
+
+
+class Running:
+    """A command under way, its errors in a file."""
+
+    def __init__(self, command, errors, environment, shell):
+        self.errors, self.name = errors, command if shell else os.path.basename(command[0])
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, shell=shell,
+            env={**os.environ, **(environment or {})},
+        )  # fmt: skip
+
+    def finish(self):
+        if self.process.wait() == 0:
+            return
+        self.errors.seek(0)
+        last = self.errors.read().decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+        raise Failure(f"{self.name} failed (exit code {self.process.returncode}): {last[0]}")
 
 
 def peak_until_exit(pid):

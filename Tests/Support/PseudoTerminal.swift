@@ -7,6 +7,8 @@ import Platform
 package final class PseudoTerminal {
     private let ours: OwnedDescriptor
     private let theirs: OwnedDescriptor
+    /// The terminal, for a program's standard input.
+    package let path: String
 
     package init(columns: UInt16, rows: UInt16 = 24) throws {
         ours = try OwnedDescriptor(opening: "/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK)
@@ -16,13 +18,25 @@ package final class PseudoTerminal {
         guard ioctl(ours.raw, 0x4004_5431, &isLocked) == 0, ioctl(ours.raw, 0x8004_5430, &number) == 0 else {
             throw SystemError("make a terminal")
         }
-        theirs = try OwnedDescriptor(opening: "/dev/pts/\(number)", O_RDWR | O_NOCTTY)
+        path = "/dev/pts/\(number)"
+        theirs = try OwnedDescriptor(opening: path, O_RDWR | O_NOCTTY)
         var size = winsize(ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)
         guard ioctl(theirs.raw, UInt(TIOCSWINSZ), &size) == 0 else { throw SystemError("size a terminal") }
     }
 
     /// What a program writes to.
     package var descriptor: CInt { theirs.raw }
+
+    /// Whether it shows what is typed.
+    package var echoes: Bool {
+        var settings = termios()
+        return tcgetattr(theirs.raw, &settings) == 0 && settings.c_lflag & tcflag_t(ECHO) != 0
+    }
+
+    /// Types text.
+    package func type(_ text: String) throws {
+        try Files.writeAll(Array(text.utf8), to: ours.raw, path: path)
+    }
 
     /// What was written since the last time.
     package func written() -> String {

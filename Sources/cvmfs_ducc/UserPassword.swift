@@ -1,0 +1,35 @@
+// The password of a user whom the command line names.
+
+import Images
+import Platform
+import Registry
+import Terminal
+
+/// Finds passwords.
+enum UserPassword {
+    /// The user with the password of DUCC's variables; without any, a person at the terminal is asked.
+    ///
+    /// - Throws: `MissingPassword`, `UsageError`, `Interrupted`.
+    static func credential(_ user: String, at reference: ImageReference) throws -> Credential {
+        guard !user.isEmpty, !user.contains(":") else {
+            throw UsageError(description: "--username is '\(user)': it takes a name without ':'")
+        }
+        let password: String
+        if let found = OutputPassword.find(ProcessEnvironment.current) {
+            password = found
+        } else if let typed = try PasswordPrompt.ask("Password of \(user) at \(reference.registry): ") {
+            password = typed
+        } else {
+            throw MissingPassword(user: user)
+        }
+        return Credential(kind: .password(user: user, password: password), origin: "--username")
+    }
+}
+
+/// Nobody has said the password.
+struct MissingPassword: Error, CustomStringConvertible {
+    let user: String
+    var description: String {
+        "there is no password for '\(user)': set \(OutputPassword.variables[0]), or run this on a terminal"
+    }
+}
