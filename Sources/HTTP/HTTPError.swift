@@ -15,7 +15,11 @@ package struct HTTPError: Error, CustomStringConvertible, Sendable {
     init(url: String, code: CURLcode, detail: String) {
         self.url = url
         self.code = code.rawValue
-        self.reason = detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
+        // libcurl may repeat the other side's words, such as a certificate's: harmless for a terminal.
+        let words = detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
+        self.reason = String(
+            String.UnicodeScalarView(
+                words.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }))
     }
 
     init(url: String, reason: String) {
