@@ -95,6 +95,41 @@ struct LayerSourceTests {
     }
 
     @Test(
+        "a layer that is shorter, longer, endless or another one than the manifest says is refused, and nothing published",
+        .timeLimit(.minutes(1)),
+        arguments: [
+            ("shorter", "bytes, but the manifest says"), ("longer", "is longer than the"),
+            ("endless", "is longer than the"), ("other", "has other bytes"),
+        ])
+    func wrongBytes(way: String, text: String) throws {
+        let converting = try Converting()
+        let image = TestImage([.init(TarBuilder.archive { $0.file("etc/name", "one") }, .none)])
+        let written = try image.write(to: converting.layout, tag: "1")
+        var bytes = image.layers[0].archive
+        switch way {
+        case "shorter": bytes.removeLast(512)
+        case "longer": bytes += [UInt8](repeating: 0, count: 512)
+        // Behind the archive's end, where whoever unpacks looks no more.
+        case "other": bytes[bytes.count - 1] = 1
+        default: break
+        }
+        let body = bytes
+        let server = try TransferTests.registry(converting.layout, written) { _, _ in
+            var answer = ScriptedServer.Answer(200, body: body)
+            if way == "endless" {
+                answer.raw = Array("HTTP/1.1 200 OK\r\n\r\n".utf8) + body
+                answer.refrain = [UInt8](repeating: 0, count: 64 << 10)
+            }
+            return answer
+        }
+        let result = try converting.convert("http://\(server.host)/a/b:1")
+        #expect(result.code == 1 && result.errors.contains(text), "says: \(result.errors)")
+        #expect(try converting.staged().isEmpty)
+        #expect(!Files.exists(converting.path("127.0.0.1:\(server.port)")))
+        #expect(!Files.exists(converting.path(".layers/\(written.layers[0].prefix(2))")))
+    }
+
+    @Test(
         "what a real registry's layer is, its content says, not its media type",
         arguments: [Compression.none, .gzip, .zstd], ["", "+gzip", "+zstd"])
     func mislabelled(compression: Compression, label: String) throws {

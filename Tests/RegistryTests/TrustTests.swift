@@ -56,6 +56,17 @@ struct TrustTests {
         }
     }
 
+    @Test("what a certificate calls itself does nothing to a terminal")
+    func certificateName() throws {
+        let certificates = try Certificates(name: "\u{1b}[31mred", hosts: "subjectKeyIdentifier=hash")
+        let registry = try DockerRegistry(
+            .encrypted(certificates.certificate("server"), key: certificates.key("server")))
+        let complaint = try AccessTests.complaint(
+            RegistryTests.source(
+                "\(registry.host)/a/b:1", ["CURL_CA_BUNDLE": certificates.authority]))
+        #expect(complaint.contains("?[31mred") && !complaint.contains("\u{1b}"), "says: \(complaint)")
+    }
+
     @Test("a client's certificate and key are shown where they are; one without the other is one line")
     func client() throws {
         let certificates = try Certificates()
