@@ -306,7 +306,7 @@ package struct ImageConverter: Sendable {
             let created =
                 history.count == manifest.layers.count ? history[index].created : configuration.created
             let isMissing = options.overwriteLayers || !repository.hasLayer(descriptor.digest)
-            if descriptor.layerKind == .foreign, needed, isMissing,
+            if descriptor.layerKind == .foreign, needed, isMissing, !seen.contains(descriptor.digest),
                 let why = try whyForeignIsMissing(descriptor, source, opened)
             {
                 observer.warn(

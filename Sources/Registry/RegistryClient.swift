@@ -47,6 +47,9 @@ package final class RegistryClient: Sendable {
         ) { headers, retry in try self.send(.get, reference, path, headers, &retry) }
     }
 
+    /// A manifest has room for a hundred thousand addresses of one layer; real ones name one or two.
+    private static let mostAddresses = 16
+
     /// A layer that need not be in the registry (image-spec, "Non-Distributable Layers"): from the first of its own
     /// addresses that gives it, else from the registry, which may have it all the same. Nobody is shown a credential
     /// for an address that a manifest names, and what comes is verified like any other blob.
@@ -54,7 +57,8 @@ package final class RegistryClient: Sendable {
     /// - Throws: `SourceError` where none has it, `Interrupted`.
     func foreignBlob(_ reference: ImageReference, _ descriptor: Descriptor) throws -> any ByteStream {
         var reasons: [String] = []
-        for url in descriptor.urls where url.hasPrefix("https://") || url.hasPrefix("http://") {
+        for url in descriptor.urls.prefix(Self.mostAddresses)
+        where url.hasPrefix("https://") || url.hasPrefix("http://") {
             // It goes into a request line and into messages.
             guard url.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else { continue }
             do {

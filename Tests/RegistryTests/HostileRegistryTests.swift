@@ -71,6 +71,30 @@ struct HostileRegistryTests {
             "says: \(complaint)")
     }
 
+    @Test("a message is no longer than a person reads, whatever a challenge is made of")
+    func longChallenge() throws {
+        let realm = "http://127.0.0.1:\(try LoopbackPort.free())/token"
+        let service = String(repeating: "x", count: 50_000)
+        let server = try ScriptedServer { _ in
+            .init(401, [("WWW-Authenticate", "Bearer realm=\"\(realm)\",service=\"\(service)\"")])
+        }
+        let complaint = try AccessTests.complaint(RegistryTests.source("http://\(server.host)/a/b:1"))
+        #expect(complaint.contains("cannot reach \(realm)") && complaint.utf8.count < 1000)
+    }
+
+    @Test("of a layer's addresses no more are tried than a real one could have", .timeLimit(.minutes(1)))
+    func addresses() throws {
+        let server = try ScriptedServer { _ in .init(404) }
+        let source = try RegistryTests.source("http://\(server.host)/a/b:1")
+        let digest = try #require(Digest(sha256Hex: String(repeating: "a", count: 64)))
+        let layer = Descriptor(
+            mediaType: "application/vnd.oci.image.layer.nondistributable.v1.tar", digest: digest, size: 1,
+            urls: (0..<1000).map { "http://\(server.host)/layer/\($0)" })
+        #expect(throws: SourceError.self) { try source.blob(layer) }
+        #expect(server.requests.filter { $0.target.hasPrefix("/layer/") }.count == 16)
+        #expect(server.requests.last?.target == "/v2/a/b/blobs/\(digest)")
+    }
+
     @Test("a trailer behind the body is no header")
     func trailers() throws {
         let body = #"{"tags":["1"]}"#
