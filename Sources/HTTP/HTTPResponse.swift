@@ -31,7 +31,7 @@ package final class HTTPResponse: ByteStream {
     /// Room for what arrives between two reads; libcurl hands over 256 KiB at the most at a time.
     private static let capacity = 1 << 20
     /// More than any server sends before the body, redirects included.
-    private static let largestHead = 512 << 10
+    private static let largestHead = 256 << 10
 
     init(
         _ client: HTTPClient, _ multi: MultiHandle, _ method: HTTPClient.Method, _ url: String,

@@ -41,13 +41,12 @@ struct HostileRegistryTests {
 
     @Test(
         "a head without end is cut off", .timeLimit(.minutes(1)),
-        arguments: [
-            "X-Header: \(String(repeating: "x", count: 1000))\r\n", String(repeating: "x", count: 1000),
-        ])
-    func endlessHead(refrain: String) throws {
-        let server = try ScriptedServer { _ in .init(raw: "HTTP/1.1 200 OK\r\n", refrain: refrain) }
+        arguments: [("\r\n", "the head of its answer has no end"), ("", "cannot reach")])
+    func endlessHead(end: String, text: String) throws {
+        let line = "X-Header: " + String(repeating: "x", count: 1000) + end
+        let server = try ScriptedServer { _ in .init(raw: "HTTP/1.1 200 OK\r\n", refrain: line) }
         let complaint = try AccessTests.complaint(RegistryTests.source("http://\(server.host)/a/b:1"))
-        #expect(complaint.contains("cannot reach http://\(server.host)/"), "says: \(complaint)")
+        #expect(complaint.contains(text), "says: \(complaint)")
         #expect(server.requests.count <= 5)
     }
 

@@ -57,6 +57,7 @@ package final class ScriptedServer: Sendable {
     package let host: String
     private let socket: CInt
     private let received = Mutex<[Request]>([])
+    private let accepted = Atomic<Int>(0)
     private let thread = Mutex<RunningThread?>(nil)
 
     package init(_ answer: @escaping @Sendable (Request) -> Answer) throws {
@@ -76,6 +77,7 @@ package final class ScriptedServer: Sendable {
                     close(connection)
                     return
                 }
+                self.accepted.add(1, ordering: .relaxed)
                 // A connection that stalls holds up no other.
                 try? Threads.start { self.serve(connection, answer) }.detach()
             }
@@ -89,6 +91,9 @@ package final class ScriptedServer: Sendable {
         thread.withLock { $0?.detach() }
         close(socket)
     }
+
+    /// How many connections were made so far, whatever came of them.
+    package var connections: Int { accepted.load(ordering: .relaxed) }
 
     /// Everything that was asked so far.
     package var requests: [Request] { received.withLock { $0 } }
