@@ -179,12 +179,13 @@ package struct ImageConverter: Sendable {
         let replacesFlat = options.convertAgain || options.overwriteLayers
         let builds =
             options.contents.flat && (replacesFlat || !repository.hasFlatImage(manifest.config.digest))
+        let opened = OpenedBlobs()
         let plan = PublicationPlan(
             reference: reference, referenceDigest: referenceDigest, manifestBytes: document.bytes,
             manifestDigest: document.digest, configurationDigest: manifest.config.digest,
             platform: configuration.platform, requestedPlatform: options.platform,
             layers: try plannedLayers(
-                reference, manifest, configuration, source, needed: options.contents.layers || builds),
+                reference, manifest, configuration, source, opened, needed: options.contents.layers || builds),
             contents: options.contents, replacesLayers: options.overwriteLayers, replacesFlat: replacesFlat,
             isAnnounced: events.areWritten)
         let fresh = plan.layers.indices.filter { plan.layers[$0].isNew }
@@ -197,7 +198,7 @@ package struct ImageConverter: Sendable {
         defer { result.bytesDownloaded = transfer.bytes }
         do {
             try Threads.forEach(fresh.count, width: options.concurrentDownloads) { position in
-                try addLayer(fresh[position], plan, to: publication, from: source, events, transfer)
+                try addLayer(fresh[position], plan, to: publication, from: source, opened, events, transfer)
             }
         } catch { throw transfer.failure ?? error }
         let facts: PublicationFacts
@@ -251,7 +252,7 @@ package struct ImageConverter: Sendable {
 
     private func addLayer(
         _ index: Int, _ plan: PublicationPlan, to publication: any Publication, from source: any ImageSource,
-        _ events: ConversionEvents, _ transfer: LayerTransfer
+        _ opened: OpenedBlobs, _ events: ConversionEvents, _ transfer: LayerTransfer
     ) throws {
         let descriptor = plan.layers[index].descriptor
         let digest = descriptor.digest
@@ -260,7 +261,8 @@ package struct ImageConverter: Sendable {
             observer.layerBegan(digest, bytes: descriptor.size)
             do {
                 let facts = try attempting(plan.reference, unless: { transfer.hasStopped }) {
-                    let blob = try VerifiedStream(try source.blob(descriptor), descriptor) { count in
+                    let stream = try opened.take(digest) ?? source.blob(descriptor)
+                    let blob = try VerifiedStream(stream, descriptor) { count in
                         try transfer.add(count)
                         observer.layerAdvanced(digest, bytes: count)
                     }
@@ -296,7 +298,7 @@ package struct ImageConverter: Sendable {
 
     private func plannedLayers(
         _ reference: ImageReference, _ manifest: Manifest, _ configuration: ImageConfiguration,
-        _ source: any ImageSource, needed: Bool
+        _ source: any ImageSource, _ opened: OpenedBlobs, needed: Bool
     ) throws -> [PlannedLayer] {
         let history = configuration.history.filter { !$0.emptyLayer }
         var seen: Set<Digest> = []
@@ -304,8 +306,8 @@ package struct ImageConverter: Sendable {
             let created =
                 history.count == manifest.layers.count ? history[index].created : configuration.created
             let isMissing = options.overwriteLayers || !repository.hasLayer(descriptor.digest)
-            if descriptor.layerKind == .foreign, needed, isMissing,
-                let why = try whyForeignIsMissing(descriptor, source)
+            if descriptor.layerKind == .foreign, needed, isMissing, !seen.contains(descriptor.digest),
+                let why = try whyForeignIsMissing(descriptor, source, opened)
             {
                 observer.warn(
                     "\(reference): layer \(descriptor.digest) is not distributable and left out: \(why)")
@@ -318,12 +320,12 @@ package struct ImageConverter: Sendable {
         }
     }
 
-    /// Why a layer that need not be in the registry is not to be had, or nil where it is.
+    /// Why a layer that need not be in the registry is not to be had, or nil where it is: then it is open.
     private func whyForeignIsMissing(
-        _ descriptor: Descriptor, _ source: any ImageSource
+        _ descriptor: Descriptor, _ source: any ImageSource, _ opened: OpenedBlobs
     ) throws -> String? {
         do {
-            _ = try source.blob(descriptor)
+            opened.keep(try source.blob(descriptor), of: descriptor.digest)
             return nil
         } catch let error as SourceError { return "\(error)" }
     }

@@ -13,15 +13,24 @@ package struct HTTPError: Error, CustomStringConvertible, Sendable {
     package var description: String { "cannot reach \(url): \(reason)" }
 
     init(url: String, code: CURLcode, detail: String) {
-        self.url = url
+        self.url = Self.shortened(url)
         self.code = code.rawValue
-        self.reason = detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
+        // libcurl may repeat the other side's words, such as a certificate's: harmless for a terminal.
+        let words = detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
+        self.reason = String(
+            String.UnicodeScalarView(
+                words.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }))
     }
 
     init(url: String, reason: String) {
-        self.url = url
+        self.url = Self.shortened(url)
         self.code = 0
         self.reason = reason
+    }
+
+    /// An address may be made of what a server said: no message is as long as a server likes.
+    private static func shortened(_ url: String) -> String {
+        url.utf8.count <= 500 ? url : url.prefix(500) + "…"
     }
 
     /// Whether no connection came about, or none that speaks TLS: what makes `https` to localhost try `http`.

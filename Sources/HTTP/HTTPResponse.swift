@@ -22,6 +22,7 @@ package final class HTTPResponse: ByteStream {
     /// Whether what is in the buffer was lent to the reader, and may be overwritten.
     private var isLent = false
     private var paused = false
+    private var headBytes = 0
     private var headComplete = false
     private var ended = false
     private var failure: (any Error)?
@@ -29,6 +30,8 @@ package final class HTTPResponse: ByteStream {
 
     /// Room for what arrives between two reads; libcurl hands over 256 KiB at the most at a time.
     private static let capacity = 1 << 20
+    /// More than any server sends before the body, redirects included.
+    private static let largestHead = 256 << 10
 
     init(
         _ client: HTTPClient, _ multi: MultiHandle, _ method: HTTPClient.Method, _ url: String,
@@ -89,8 +92,8 @@ package final class HTTPResponse: ByteStream {
         ducc_curl_set_callback(easy, CURLOPT_HEADERFUNCTION) { data, size, count, context in
             guard let context else { return 0 }
             let line = UnsafeRawBufferPointer(start: data, count: size * count)
-            Unmanaged<HTTPResponse>.fromOpaque(context).takeUnretainedValue().receivedHeader(line)
-            return size * count
+            let response = Unmanaged<HTTPResponse>.fromOpaque(context).takeUnretainedValue()
+            return response.receivedHeader(line) ? line.count : 0
         }
     }
 
@@ -134,6 +137,7 @@ package final class HTTPResponse: ByteStream {
     }
 
     private func drive() throws {
+        let driven = MonotonicClock.nanoseconds()
         let raw = UnsafeMutableRawPointer(multi.raw)
         var running: CInt = 0
         let code = curl_multi_perform(raw, &running)
@@ -147,14 +151,16 @@ package final class HTTPResponse: ByteStream {
             let code = message.pointee.data.result
             if code == CURLE_OK {
                 headComplete = true
-            } else {
+            } else if failure == nil {
                 failure = HTTPError(url: url, code: code, detail: String(cString: errorText))
             }
         }
         if ended || filled > 0 { return }
         var signal = curl_waitfd(fd: Interruption.descriptor, events: Int16(CURL_WAIT_POLLIN), revents: 0)
-        let began = MonotonicClock.nanoseconds()
-        curl_multi_poll(raw, &signal, 1, 1000, nil)
+        // A body's time is that of waiting for it. All the time until the head comes is the sender's, whatever it sends
+        // meanwhile: the body of a redirect or "100 Continue" need not have an end.
+        let began = headComplete ? MonotonicClock.nanoseconds() : driven
+        curl_multi_poll(raw, &signal, 1, client.speed.pollMilliseconds, nil)
         try Interruption.check()
         if let reason = watch.waited(MonotonicClock.nanoseconds() - began, isHead: !headComplete) {
             ended = true
@@ -175,16 +181,25 @@ package final class HTTPResponse: ByteStream {
         return bytes.count
     }
 
-    private func receivedHeader(_ bytes: UnsafeRawBufferPointer) {
+    /// - Returns: whether the transfer goes on.
+    private func receivedHeader(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        // A trailer, behind the body: nobody waits for it, and what was read of the head stays true.
+        if headComplete { return true }
+        headBytes += bytes.count
+        guard headBytes <= Self.largestHead else {
+            failure = HTTPError(url: url, reason: "the head of its answer has no end")
+            return false
+        }
         let line = String(decoding: bytes, as: UTF8.self)
         if line.hasPrefix("HTTP/") {
             // A new answer: of a redirect, or behind a "100 Continue".
             headers = []
-            return
+            return true
         }
-        guard let colon = line.firstIndex(of: ":") else { return }
+        guard let colon = line.firstIndex(of: ":") else { return true }
         let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
         let end = value.lastIndex { !$0.isWhitespace }.map { value.index(after: $0) } ?? value.startIndex
         headers.append(HTTPHeader(String(line[..<colon]), String(value[..<end])))
+        return true
     }
 }

@@ -11,6 +11,9 @@ package struct SpeedLimit: Sendable {
     package var headSeconds = 120.0
 
     package init() {}
+
+    /// How often is looked.
+    var pollMilliseconds: CInt { CInt(min(1, max(0.01, min(seconds, headSeconds))) * 1000) }
 }
 
 /// The speed of one transfer.
@@ -18,6 +21,7 @@ package struct SpeedWatch {
     private let limit: SpeedLimit
     private var waiting: UInt64 = 0
     private var bytes = 0
+    private var hasHead = false
 
     package init(_ limit: SpeedLimit) { self.limit = limit }
 
@@ -28,6 +32,11 @@ package struct SpeedWatch {
     ///
     /// - Returns: why the transfer is to be given up, or nil.
     package mutating func waited(_ nanoseconds: UInt64, isHead: Bool) -> String? {
+        if !isHead, !hasHead {
+            // What the head took is no slowness of the body.
+            hasHead = true
+            waiting = 0
+        }
         waiting += nanoseconds
         let seconds = Double(waiting) / 1e9
         if isHead { return seconds >= limit.headSeconds ? "no answer within \(limit.headSeconds) s" : nil }

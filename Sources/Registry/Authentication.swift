@@ -6,7 +6,7 @@
 import FoundationEssentials
 
 /// A token that a token service gave.
-package struct Token: Equatable {
+package struct Token: Equatable, Sendable {
     package let text: String
     /// When it stops being used: a tenth of its life before its end; monotonic seconds.
     package let usableUntil: Double
@@ -28,17 +28,31 @@ package struct Token: Equatable {
         }
         guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(body)) else { return nil }
         let text = [answer.token, answer.access_token].compactMap { $0 }.first { !$0.isEmpty }
-        // It goes into a header line: nothing that could end the line, and no more than servers take.
-        guard let text, text.utf8.count <= 16 << 10, text.utf8.allSatisfy({ (0x21...0x7e).contains($0) })
-        else { return nil }
+        guard let text, Self.isUsable(text) else { return nil }
         self.init(text, life: answer.expires_in, now: now)
+    }
+
+    /// Whether a text can go into a header line: nothing that could end the line, and no more than servers take.
+    static func isUsable(_ text: String) -> Bool {
+        text.utf8.count <= 16 << 10 && text.utf8.allSatisfy { (0x21...0x7e).contains($0) }
     }
 }
 
 /// What requests to one repository of one registry carry.
-package enum Session: Equatable {
+package enum Session: Equatable, Sendable {
     case basic(String)
     case bearer(BearerChallenge, Token)
+    /// A token that somebody was given together with the registry's name: shown as it is.
+    case registryToken(String)
+
+    /// The `Authorization` of a request.
+    package var authorization: String {
+        switch self {
+        case .basic(let text): text
+        case .bearer(_, let token): "Bearer \(token.text)"
+        case .registryToken(let text): "Bearer \(text)"
+        }
+    }
 }
 
 /// One request's way through authentication.
@@ -64,16 +78,14 @@ package struct Authentication {
     package mutating func begin(now: Double) -> Step {
         switch session {
         case .bearer(let challenge, let token) where now >= token.usableUntil: .fetchToken(challenge)
-        case .bearer(_, let token): .ask("Bearer \(token.text)")
-        case .basic(let text): .ask(text)
-        case nil: .ask(nil)
+        default: .ask(session?.authorization)
         }
     }
 
     /// A token came.
     package mutating func fetched(_ token: Token, for challenge: BearerChallenge) -> Step {
         session = .bearer(challenge, token)
-        return .ask("Bearer \(token.text)")
+        return .ask(session?.authorization)
     }
 
     /// The step behind an answer.
@@ -89,6 +101,11 @@ package struct Authentication {
         session = nil
         guard !hasAnsweredChallenge else { return .done }
         hasAnsweredChallenge = true
+        if case .registryToken(let text)? = credential?.kind {
+            guard challenges.contains(where: { $0.scheme == "bearer" }) else { return .done }
+            session = .registryToken(text)
+            return .ask(session?.authorization)
+        }
         if let bearer = challenges.lazy.compactMap({ BearerChallenge($0) }).first {
             return .fetchToken(bearer)
         }

@@ -30,7 +30,11 @@ package struct BlobResume {
     /// - Returns: whether its body is of use; where it isn't, the next request asks for the whole.
     package mutating func answered(_ status: Int, contentRange: String?, tag: String?) -> Bool {
         if status == 206 {
-            guard !headers.isEmpty, let range = contentRange, Self.fits(range, from: offset, size) else {
+            // Parts of two versions make a whole that is neither (RFC 9110, section 15.3.7).
+            let isOther = self.tag != nil && Self.strong(tag).map { $0 != self.tag } ?? false
+            guard !headers.isEmpty, !isOther, let range = contentRange,
+                Self.fits(range, from: offset, size)
+            else {
                 usesRange = false
                 return false
             }
@@ -43,9 +47,13 @@ package struct BlobResume {
         }
         // The whole again: what is there already is stepped over.
         skipped = offset
-        // A weak tag is none of those that If-Range takes.
-        self.tag = tag.flatMap { $0.hasPrefix("\"") ? $0 : nil }
+        self.tag = Self.strong(tag)
         return true
+    }
+
+    /// A tag that `If-Range` takes: a weak one is none, and one with odd bytes stays out of requests.
+    private static func strong(_ tag: String?) -> String? {
+        tag.flatMap { $0.hasPrefix("\"") && $0.utf8.allSatisfy { (0x21...0x7e).contains($0) } ? $0 : nil }
     }
 
     /// Bytes came.

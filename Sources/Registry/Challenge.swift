@@ -62,7 +62,7 @@ package struct Challenge: Equatable {
 
 /// What a Bearer challenge asks for: a token of that service (RFC 6750, section 3, and the distribution project's "Token
 /// Authentication Specification").
-package struct BearerChallenge: Equatable {
+package struct BearerChallenge: Hashable, Sendable {
     /// The token service's address, http or https.
     package let realm: String
     package let service: String?
@@ -71,7 +71,9 @@ package struct BearerChallenge: Equatable {
     /// Nil where it is no Bearer challenge with a realm that can be asked.
     package init?(_ challenge: Challenge) {
         guard challenge.scheme == "bearer", let realm = challenge.parameters["realm"],
-            realm.hasPrefix("https://") || realm.hasPrefix("http://")
+            realm.hasPrefix("https://") || realm.hasPrefix("http://"),
+            // With a backslash, not all agree on which host is meant: here it decides who sees a password.
+            realm.utf8.allSatisfy({ (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "\\") })
         else { return nil }
         self.realm = realm
         service = challenge.parameters["service"]

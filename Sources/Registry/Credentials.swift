@@ -12,6 +12,8 @@ package struct Credential: Equatable, Sendable {
         case password(user: String, password: String)
         /// An OAuth2 refresh token.
         case identityToken(String)
+        /// What a registry that asks for a token is shown as it is; no token service is asked.
+        case registryToken(String)
     }
 
     package let kind: Kind
@@ -34,6 +36,7 @@ package struct Credential: Equatable, Sendable {
         switch kind {
         case .password(let user, _): "user \(quoted(user)) (from \(origin))"
         case .identityToken: "the identity token of \(origin)"
+        case .registryToken: "the registry token of \(origin)"
         }
     }
 }

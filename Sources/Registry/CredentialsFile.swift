@@ -14,6 +14,7 @@ struct CredentialsFile {
             let username: String?
             let password: String?
             let identitytoken: String?
+            let registrytoken: String?
         }
         let auths: [String: Entry]?
         let credHelpers: [String: String]?
@@ -72,6 +73,13 @@ struct CredentialsFile {
         }
         guard let (key, entry) = entry(names) else { return nil }
         let origin = path
+        // docker, too, takes this one before all others.
+        if let token = entry.registrytoken, !token.isEmpty {
+            guard Token.isUsable(token) else {
+                throw SourceError("\(path): the 'registrytoken' of \(quoted(key)) can't go into a request")
+            }
+            return Credential(kind: .registryToken(token), origin: origin)
+        }
         if let token = entry.identitytoken, !token.isEmpty {
             return Credential(kind: .identityToken(token), origin: origin)
         }

@@ -9,13 +9,10 @@ import Synchronization
 
 /// Talks to registries; one serves any number of images and threads.
 package final class RegistryClient: Sendable {
-    private let http: HTTPClient
+    let http: HTTPClient
     let settings: RegistrySettings
-    private let credentials: Credentials
-    /// What requests begin with, by endpoint.
-    private let sessions = Mutex<[String: Session]>([:])
-    /// Hosts that asked for a name and a password: asked with them from then on.
-    private let basicHosts = Mutex<Set<String>>([])
+    let credentials: Credentials
+    private let sessions = Sessions()
     /// Registries at which https turned out to be http: local ones only.
     private let plain = Mutex<Set<String>>([])
 
@@ -50,6 +47,9 @@ package final class RegistryClient: Sendable {
         ) { headers, retry in try self.send(.get, reference, path, headers, &retry) }
     }
 
+    /// A manifest has room for a hundred thousand addresses of one layer; real ones name one or two.
+    private static let mostAddresses = 16
+
     /// A layer that need not be in the registry (image-spec, "Non-Distributable Layers"): from the first of its own
     /// addresses that gives it, else from the registry, which may have it all the same. Nobody is shown a credential
     /// for an address that a manifest names, and what comes is verified like any other blob.
@@ -57,7 +57,8 @@ package final class RegistryClient: Sendable {
     /// - Throws: `SourceError` where none has it, `Interrupted`.
     func foreignBlob(_ reference: ImageReference, _ descriptor: Descriptor) throws -> any ByteStream {
         var reasons: [String] = []
-        for url in descriptor.urls where url.hasPrefix("https://") || url.hasPrefix("http://") {
+        for url in descriptor.urls.prefix(Self.mostAddresses)
+        where url.hasPrefix("https://") || url.hasPrefix("http://") {
             // It goes into a request line and into messages.
             guard url.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else { continue }
             do {
@@ -105,12 +106,12 @@ package final class RegistryClient: Sendable {
     }
 
     /// What became of one try.
-    private enum Outcome {
+    enum Outcome {
         case success(HTTPResponse)
         case refusal(HTTPResponse, SourceError)
     }
 
-    private func repeating(_ retry: inout RetryMachine, _ body: () throws -> Outcome) throws -> HTTPResponse {
+    func repeating(_ retry: inout RetryMachine, _ body: () throws -> Outcome) throws -> HTTPResponse {
         while true {
             let failure: SourceError
             var retryAfter: Double?
@@ -146,9 +147,11 @@ package final class RegistryClient: Sendable {
         var machine = Authentication(try session(endpoint))
         var step = machine.begin(now: Self.now)
         var last: (HTTPResponse, Credential?)?
+        var shown: String?
         while true {
             switch step {
             case .ask(let authorization):
+                shown = authorization
                 let extra = authorization.map { [HTTPHeader("Authorization", $0)] } ?? []
                 let response = try sendOnce(method, endpoint, path, headers + extra)
                 // What another host says behind a redirect is no challenge of the registry's: nothing is shown for it.
@@ -159,11 +162,12 @@ package final class RegistryClient: Sendable {
                     response.status,
                     isChallenge ? Challenge.parse(response.headerValues("WWW-Authenticate")) : [], credential)
             case .fetchToken(let challenge):
-                let token = try fetchToken(challenge, reference, endpoint)
+                let token = try sessions.token(endpoint, challenge, insteadOf: shown, now: Self.now) {
+                    try fetchToken(challenge, reference, endpoint)
+                }
                 step = machine.fetched(token, for: challenge)
             case .done:
-                sessions.withLock { $0[endpoint.key] = machine.session }
-                if case .basic? = machine.session { _ = basicHosts.withLock { $0.insert(endpoint.host) } }
+                sessions.ended(endpoint, with: machine.session, shown: shown)
                 guard let last else { throw SourceError("\(endpoint.name) was not asked") }
                 return last
             }
@@ -172,8 +176,8 @@ package final class RegistryClient: Sendable {
 
     /// What a request begins with.
     private func session(_ endpoint: RegistryEndpoint) throws -> Session? {
-        if let known = sessions.withLock({ $0[endpoint.key] }) { return known }
-        guard basicHosts.withLock({ $0.contains(endpoint.host) }) else { return nil }
+        if let known = sessions[endpoint] { return known }
+        guard sessions.wantsPassword(endpoint) else { return nil }
         return try credentials.find(endpoint)?.basic.map { .basic($0) }
     }
 
@@ -198,57 +202,6 @@ package final class RegistryClient: Sendable {
         }
     }
 
-    private func fetchToken(
-        _ challenge: BearerChallenge, _ reference: ImageReference, _ endpoint: RegistryEndpoint
-    ) throws -> Token {
-        let credential = try credentials.find(endpoint)
-        let host = String(RegistryEndpoint.host(of: challenge.realm))
-        let isPlain = challenge.realm.hasPrefix("http:")
-        guard !isPlain || credential == nil || endpoint.isPlain || RegistryEndpoint.isLocal(host) else {
-            throw SourceError(
-                "\(endpoint.name) wants \(credential?.words ?? "credentials") sent to \(quoted(challenge.realm)) "
-                    + "in the clear: refused; say http:// in the wish if that is meant")
-        }
-        let trust = isPlain ? HTTPTrust() : try RegistryTrust.find(host, settings)
-        let began = Self.now
-        var retry = RetryMachine(settings.retry)
-        let response = try repeating(&retry) {
-            let response: HTTPResponse
-            switch credential?.kind {
-            case .identityToken(let token):
-                response = try http.send(
-                    .post, challenge.realm,
-                    body: challenge.form(repository: endpoint.repository, identityToken: token), trust: trust)
-            case .password, nil:
-                let headers = credential?.basic.map { [HTTPHeader("Authorization", $0)] } ?? []
-                response = try http.send(
-                    .get, challenge.url(repository: endpoint.repository), headers: headers, trust: trust)
-            }
-            if response.status == 200 { return .success(response) }
-            let what = "the token service of \(endpoint.name)"
-            guard !RetryMachine.isTransient(response.status) else {
-                return .refusal(response, SourceError("\(what) answered \(response.status): try later"))
-            }
-            return .refusal(
-                response,
-                RegistryAnswer.denied(
-                    "\(what) gives no access to \(reference.repository) (it answered \(response.status))",
-                    endpoint,
-                    shown: credential))
-        }
-        let body: [UInt8]?
-        do { body = try response.collect(limit: 256 << 10) } catch let error as HTTPError {
-            throw SourceError("the token service of \(endpoint.name) broke off: \(error)")
-        }
-        guard let body else {
-            throw SourceError("the token service of \(endpoint.name) gave an endless answer")
-        }
-        guard let token = Token(json: body, now: began) else {
-            throw SourceError("the token service of \(endpoint.name) gave no token that can be used")
-        }
-        return token
-    }
-
     /// Monotonic seconds.
-    private static var now: Double { Double(MonotonicClock.nanoseconds()) / 1e9 }
+    static var now: Double { Double(MonotonicClock.nanoseconds()) / 1e9 }
 }

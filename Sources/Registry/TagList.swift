@@ -8,6 +8,8 @@ extension RegistryClient {
     /// More tags than a person could mean by a pattern.
     private static let mostTags = 1_000_000
     private static let mostPages = 10_000
+    /// Of all pages together; a tag has 128 bytes at the most.
+    private static let mostBytes = 64 << 20
 
     /// All tags of a reference's repository, in the registry's order.
     ///
@@ -16,8 +18,10 @@ extension RegistryClient {
         var tags: [String] = []
         var query: String? = "n=1000"
         var asked: Set<String> = []
+        var bytes = 0
         while let page = query {
-            guard asked.insert(page).inserted, asked.count <= Self.mostPages, tags.count <= Self.mostTags
+            guard asked.insert(page).inserted, asked.count <= Self.mostPages, tags.count <= Self.mostTags,
+                bytes <= Self.mostBytes
             else {
                 throw SourceError(
                     "\(reference.registry) lists the tags of \(reference.repository) without end: refused")
@@ -32,6 +36,7 @@ extension RegistryClient {
                 throw SourceError(
                     "\(reference.registry) gave no list of tags of \(reference.repository) that can be read")
             }
+            bytes += body.count
             tags += list.tags ?? []
             query = next
         }

@@ -85,6 +85,20 @@ struct AuthenticationTests {
         #expect(machine.session == nil)
     }
 
+    @Test("a token from a file answers a Bearer challenge as it is, and no other; a refusal of it is final")
+    func registryToken() {
+        let given = Credential(kind: .registryToken("given"), origin: "test")
+        var machine = Authentication(nil)
+        #expect(machine.answered(401, Self.basic, given) == .done && machine.session == nil)
+        machine = Authentication(nil)
+        #expect(machine.answered(401, Self.bearer, given) == .ask("Bearer given"))
+        #expect(machine.answered(200, [], given) == .done)
+        var next = Authentication(machine.session)
+        #expect(next.begin(now: 1e9) == .ask("Bearer given"))
+        #expect(next.answered(401, Self.bearer, given) == .ask("Bearer given"))
+        #expect(next.answered(401, Self.bearer, given) == .done && next.session == nil)
+    }
+
     @Test(
         "what a token service says is a token, or is refused",
         arguments: [

@@ -125,6 +125,27 @@ struct RegistryTests {
         #expect("\(try #require(error))".contains("another manifest"))
     }
 
+    @Test("a configuration that isn't the one its digest names is refused", arguments: ["other", "longer"])
+    func wrongConfiguration(way: String) throws {
+        let directory = try TemporaryDirectory()
+        let layout = directory.path("layout")
+        let written = try Self.image.write(to: layout, tag: "1")
+        let server = try ScriptedServer { request in
+            var answer = AccessTests.serve(layout, request)
+            if request.target.hasSuffix(written.configuration) {
+                // It reads the same.
+                let text = String(decoding: answer.body, as: UTF8.self)
+                answer.body = Array(
+                    (way == "longer" ? text + " " : text.replacing("2023", with: "2024")).utf8)
+            }
+            return answer
+        }
+        let source = try Self.source("http://\(server.host)/a/b:1")
+        let manifest = try source.resolve(.default).manifest
+        let error = #expect(throws: SourceError.self) { try source.configuration(manifest) }
+        #expect("\(try #require(error))".contains("is not the one its digest names"))
+    }
+
     @Test("a body that breaks off is an error, not a shorter blob")
     func cut() throws {
         let server = try ScriptedServer { _ in .init(200, body: [1, 2, 3], length: 1000) }

@@ -65,6 +65,11 @@ struct RetryTests {
         limit.seconds = 2
         limit.headSeconds = 5
         var watch = SpeedWatch(limit)
+        // What the head takes is not the body's.
+        #expect(watch.waited(4_000_000_000, isHead: true) == nil)
+        watch.received(1)
+        #expect(watch.waited(1_900_000_000, isHead: false) == nil)
+        watch = SpeedWatch(limit)
         #expect(watch.waited(4_000_000_000, isHead: true) == nil)
         #expect(watch.waited(1_000_000_000, isHead: true) != nil)
         watch = SpeedWatch(limit)
@@ -170,6 +175,29 @@ struct RetryTests {
         }
         #expect(throws: SourceError.self) { try Self.blob(server.host) }
         #expect(server.requests.count <= 11)
+    }
+
+    @Test(
+        "a wrong part costs one request for the whole, and the blob arrives",
+        arguments: [
+            ("bytes 999-2999999/3000000", "\"x\""), ("bytes 1000-2999999/2999999", "\"x\""),
+            ("items 1000-2999999/3000000", "\"x\""), ("bytes 1000-2999999/3000000", "\"another\""),
+        ])
+    func wrongPart(range: String, tag: String) throws {
+        let asked = Atomic<Int>(0)
+        let server = try ScriptedServer { request in
+            let number = asked.add(1, ordering: .relaxed).newValue
+            guard number != 2 else {
+                return .init(
+                    206, [("Content-Range", range), ("ETag", tag)],
+                    body: [UInt8](repeating: 7, count: Self.bytes.count - 1000))
+            }
+            let body = number == 1 ? Array(Self.bytes.prefix(1000)) : Self.bytes
+            return .init(200, [("ETag", "\"x\"")], body: body, length: Self.bytes.count)
+        }
+        let found = try Self.blob(server.host)
+        #expect(found == Self.bytes)
+        #expect(server.requests.map { $0.headers["range"] } == [nil, "bytes=1000-", nil])
     }
 
     @Test("a server that drips is given up, and the rest fetched", .timeLimit(.minutes(1)))

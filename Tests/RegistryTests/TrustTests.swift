@@ -32,6 +32,41 @@ struct TrustTests {
         #expect(requests.isEmpty)
     }
 
+    @Test("SSL_CERT_FILE and SSL_CERT_DIR name the authorities that are believed, and no other is")
+    func variables() throws {
+        let certificates = try Certificates()
+        let others = try Certificates()
+        let (open, written) = try AccessTests.filled()
+        let registry = try DockerRegistry(
+            .encrypted(certificates.certificate("server"), key: certificates.key("server")), over: open)
+        let name = "\(registry.host)/group/image:1"
+        for (authority, isBelieved) in [(certificates.authority, true), (others.authority, false)] {
+            let directory = try TemporaryDirectory()
+            try directory.write("authority.pem", try text(of: authority))
+            try runSuccessfully("openssl", ["rehash", directory.path])
+            for variables in [["SSL_CERT_FILE": authority], ["SSL_CERT_DIR": directory.path]] {
+                let source = try RegistryTests.source(name, variables)
+                if isBelieved {
+                    #expect(try source.currentDigest().hex == written.manifest, "\(variables)")
+                } else {
+                    let requests = try registry.requests { _ = try AccessTests.complaint(source) }
+                    #expect(requests.isEmpty, "\(variables)")
+                }
+            }
+        }
+    }
+
+    @Test("what a certificate calls itself does nothing to a terminal")
+    func certificateName() throws {
+        let certificates = try Certificates(name: "\u{1b}[31mred", hosts: "subjectKeyIdentifier=hash")
+        let registry = try DockerRegistry(
+            .encrypted(certificates.certificate("server"), key: certificates.key("server")))
+        let complaint = try AccessTests.complaint(
+            RegistryTests.source(
+                "\(registry.host)/a/b:1", ["CURL_CA_BUNDLE": certificates.authority]))
+        #expect(complaint.contains("?[31mred") && !complaint.contains("\u{1b}"), "says: \(complaint)")
+    }
+
     @Test("a client's certificate and key are shown where they are; one without the other is one line")
     func client() throws {
         let certificates = try Certificates()

@@ -13,7 +13,12 @@ package final class Certificates: Sendable {
     /// Its key.
     package func key(_ name: String) -> String { directory.path("\(name).key") }
 
-    package init() throws {
+    /// - Parameters:
+    ///   - name: the server's own.
+    ///   - hosts: the hosts that the certificates are for.
+    package init(
+        name server: String = "server", hosts: String = "subjectAltName=IP:127.0.0.1,DNS:localhost"
+    ) throws {
         directory = try TemporaryDirectory()
         let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         try runSuccessfully(
@@ -22,11 +27,14 @@ package final class Certificates: Sendable {
                 + ["-keyout", directory.path("ca.key")] + curve)
         try directory.write(
             "extensions",
-            "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n")
+            "\(hosts)\nextendedKeyUsage=serverAuth,clientAuth\n")
         for name in ["server", "client"] {
             try runSuccessfully(
                 "openssl",
-                ["req", "-new", "-subj", "/CN=\(name)", "-out", directory.path("csr"), "-keyout", key(name)]
+                [
+                    "req", "-new", "-subj", "/CN=\(name == "server" ? server : name)", "-out",
+                    directory.path("csr"), "-keyout", key(name),
+                ]
                     + curve)
             try runSuccessfully(
                 "openssl",

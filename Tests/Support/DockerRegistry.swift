@@ -12,6 +12,8 @@ package final class DockerRegistry: Sendable {
         /// Of the configuration: a line of its own.
         package var auth = ""
         package var isEncrypted = false
+        /// Of the configuration: `middleware`.
+        package var middleware = "{}"
 
         package init() {}
 
@@ -118,6 +120,7 @@ package final class DockerRegistry: Sendable {
             log: {accesslog: {disabled: false}, level: warn}
             storage: {filesystem: {rootdirectory: \(data)}, delete: {enabled: true}}
             http: {addr: "\(host)", secret: test\(access.http)}
+            middleware: \(access.middleware)
             \(access.auth)
             """)
         let log = try OwnedDescriptor(

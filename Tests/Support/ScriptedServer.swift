@@ -24,6 +24,10 @@ package final class ScriptedServer: Sendable {
         package var length: Int?
         /// Whether the connection stays open behind the body, silent, until the client leaves.
         package var stalls = false
+        /// What is sent instead of all of this, head included.
+        package var raw: [UInt8]?
+        /// What is sent behind it again and again, until the client leaves.
+        package var refrain: [UInt8] = []
 
         package init(
             _ status: Int, _ headers: [(String, String)] = [], body: [UInt8] = [], length: Int? = nil
@@ -33,12 +37,27 @@ package final class ScriptedServer: Sendable {
             self.body = body
             self.length = length
         }
+
+        /// Bytes that need not be an answer at all.
+        package init(raw: String, refrain: String = "") {
+            self.init(0)
+            self.raw = Array(raw.utf8)
+            self.refrain = Array(refrain.utf8)
+        }
+
+        /// No answer, on a connection that stays open.
+        package static var silence: Answer {
+            var answer = Answer(raw: "")
+            answer.stalls = true
+            return answer
+        }
     }
 
     /// "127.0.0.1:PORT".
     package let host: String
     private let socket: CInt
     private let received = Mutex<[Request]>([])
+    private let accepted = Atomic<Int>(0)
     private let thread = Mutex<RunningThread?>(nil)
 
     package init(_ answer: @escaping @Sendable (Request) -> Answer) throws {
@@ -58,6 +77,7 @@ package final class ScriptedServer: Sendable {
                     close(connection)
                     return
                 }
+                self.accepted.add(1, ordering: .relaxed)
                 // A connection that stalls holds up no other.
                 try? Threads.start { self.serve(connection, answer) }.detach()
             }
@@ -71,6 +91,9 @@ package final class ScriptedServer: Sendable {
         thread.withLock { $0?.detach() }
         close(socket)
     }
+
+    /// How many connections were made so far, whatever came of them.
+    package var connections: Int { accepted.load(ordering: .relaxed) }
 
     /// Everything that was asked so far.
     package var requests: [Request] { received.withLock { $0 } }
@@ -106,17 +129,24 @@ package final class ScriptedServer: Sendable {
         text += "Content-Length: \(reply.length ?? reply.body.count)\r\n"
         for (name, value) in reply.headers { text += "\(name): \(value)\r\n" }
         let bytes = Array((text + "\r\n").utf8) + (request.method == "HEAD" ? [] : reply.body)
+        guard Self.send(reply.raw ?? bytes, to: connection) else { return }
+        while !reply.refrain.isEmpty, Self.send(reply.refrain, to: connection) {}
+        if reply.stalls {
+            while read(connection, &byte, 1) > 0 {}
+        }
+    }
+
+    /// - Returns: whether the client is still there.
+    private static func send(_ bytes: [UInt8], to connection: CInt) -> Bool {
         bytes.withUnsafeBytes { bytes in
             var sent = 0
             while sent < bytes.count {
-                let count = send(
+                let count = Glibc.send(
                     connection, bytes.baseAddress.map { $0 + sent }, bytes.count - sent, CInt(MSG_NOSIGNAL))
-                guard count > 0 else { return }
+                guard count > 0 else { return false }
                 sent += count
             }
-        }
-        if reply.stalls {
-            while read(connection, &byte, 1) > 0 {}
+            return true
         }
     }
 }

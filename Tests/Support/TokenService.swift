@@ -29,6 +29,9 @@ package final class TokenService: Sendable {
         }
     }
 
+    /// A token, for whoever got it otherwise.
+    package func token() throws -> String { try Self.token(for: "group/image", certificates, life: 300) }
+
     /// A JSON web token (RFC 7519) signed with the service's key.
     private static func token(for repository: String, _ certificates: Certificates, life: Int) throws
         -> String
