@@ -89,9 +89,13 @@ final class DirectoryPublication: Publication {
         return try RepositoryLock.hold(inside: repository.path(Staging.repositoryLock), waiting: waiting) {
             try checkReusedLayers()
             try checkPublicPath()
-            let layers = plan.contents.layers ? try publishLayers() : []
+            // What is visible without a record is of a run that was killed before it wrote one, and told nobody.
+            let isNoted =
+                try repository.record(plan.reference.publicPath)?.configurationDigest
+                == plan.configurationDigest.description
+            let layers = plan.contents.layers ? try publishLayers(isImageNoted: isNoted) : []
             try publishFlatImage()
-            let linkChanged = plan.contents.flat ? try publishLink() : false
+            let linkChanged = plan.contents.flat ? try publishLink() || !isNoted : false
             let isNew = linkChanged || flatEntries.withLock { $0 != nil }
             try writeImageMetadata(
                 ImageRecord.Unannounced(layers: layers.map(\.hex), flat: isNew && plan.contents.flat))
@@ -180,18 +184,29 @@ final class DirectoryPublication: Publication {
         throw RepositoryError(.refused, "\(path) is in the way: it is no symbolic link")
     }
 
-    private func publishLayers() throws -> [Digest] {
-        var published: [Digest] = []
+    /// - Returns: those that somebody is to be told of: the ones that became visible, and the ones that a killed run of
+    ///   this very image left.
+    private func publishLayers(isImageNoted: Bool) throws -> [Digest] {
+        let name = plan.configurationDigest.description
+        var placed: [Digest] = []
+        var found: [Digest] = []
         for (index, layer) in plan.layers.enumerated() {
             let digest = layer.descriptor.digest
             if layer.isNew, plan.replacesLayers || !repository.hasLayer(digest) {
                 try place("\(staging.path)/\(Self.stagedLayer(index))", RepositoryLayout.layer(digest))
-                published.append(digest)
-            } else {
-                try addOrigin(to: digest)
+                placed.append(digest)
+            } else if try addOrigin(to: digest) == name {
+                found.append(digest)
             }
         }
-        return published
+        // Whoever published the same image under another name told of its layers.
+        guard !isImageNoted, !found.isEmpty,
+            try !repository.records().contains(where: { $0.configurationDigest == name })
+        else { return placed }
+        var seen: Set<Digest> = []
+        return plan.layers.map(\.descriptor.digest).filter {
+            (placed.contains($0) || found.contains($0)) && seen.insert($0).inserted
+        }
     }
 
     /// Puts the flat image into its place, unless another publication did so meanwhile.
@@ -221,16 +236,20 @@ final class DirectoryPublication: Publication {
     }
 
     /// Notes in a layer that was there before that this image uses it too.
-    private func addOrigin(to digest: Digest) throws {
+    ///
+    /// - Returns: the image that brought the layer, by its configuration.
+    private func addOrigin(to digest: Digest) throws -> String? {
         let path = repository.path("\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerOriginName)")
         let old = (try? Files.read(path, limit: 64 << 20)).flatMap {
             RepositoryJSON.decode(OriginFile.self, from: $0)
         }
         var origin = old ?? OriginFile(origin: [])
         let name = plan.configurationDigest.description
-        if origin.origin.contains(name) { return }
+        let first = origin.origin.first
+        if origin.origin.contains(name) { return first }
         origin.origin.append(name)
         try Files.replace(path, with: try RepositoryJSON.encode(origin), sync: false)
+        return first
     }
 
     private func writeImageMetadata(_ unannounced: ImageRecord.Unannounced) throws {
