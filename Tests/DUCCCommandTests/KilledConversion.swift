@@ -20,7 +20,7 @@ enum KillPhase: String, CaseIterable, Sendable {
     case layers
     /// The flat image has its place, and the public link is about to lead to it, or just began to.
     case link
-    /// The public link leads to the image; record and manifest are being written.
+    /// The public link leads to the image; of record and manifest only the one is there.
     case metadata
 }
 
@@ -145,10 +145,8 @@ struct KilledConversion {
         let isLinked =
             Files.linkTarget(converting.path(publicPath)).map(Files.lastComponent) == image.configuration
         if isLinked {
-            let names = try DirectoryEntry.names(in: metadata)
             let record = (try? text(of: "\(metadata)/conversion.json")) ?? ""
-            let isBegun = names.contains { $0.hasSuffix(".tmp") } || record.contains(image.configuration)
-            return isBegun ? .metadata : .link
+            return record.contains(image.configuration) ? .metadata : .link
         }
         if Files.exists(converting.path(flatPath)) { return .link }
         guard let staging = try stagingDirectory() else { return nil }
