@@ -71,7 +71,7 @@ struct FullRepositoryTests {
         }
         #expect(try text(of: converting.path("localhost/layout:1/own/new")) == "new")
         // It was full in staging's own directory, in a layer, in the flat image and at the commit.
-        for part in [".lock", "/layer-", "own", ".flat/"] {
+        for part in [".lock: ", "layer-1", "/flat: ", ".flat/", "record.", "/link: "] {
             #expect(
                 failures.contains { $0.contains(part) } || !TestScale.isLong,
                 "never full at \(part): \(failures)")
