@@ -167,7 +167,7 @@ struct KilledPhasesTests {
             case .download: 50
             case .unpack, .flat: 80
             case .layers: 12
-            case .link: 24
+            case .link: 45
             case .metadata: 24
             }
         poll(&descriptor, 1, CInt.random(in: 0...longest))
