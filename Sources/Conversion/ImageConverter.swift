@@ -115,7 +115,7 @@ package struct ImageConverter: Sendable {
                 result.layers = record.layers.count
                 result.layersReused = record.layers.count
                 if events.areWritten, let unannounced = record.unannounced {
-                    return try announceLate(unannounced, of: record, events)
+                    return try announceLate(unannounced, of: record, reference, events)
                 }
                 let reason = "already converted"
                 if skips?.note(reason, of: reference.normalised) != false {
@@ -156,7 +156,8 @@ package struct ImageConverter: Sendable {
 
     /// Tells of what became visible in a run that ended before it could tell.
     private func announceLate(
-        _ unannounced: ImageRecord.Unannounced, of record: ImageRecord, _ events: ConversionEvents
+        _ unannounced: ImageRecord.Unannounced, of record: ImageRecord, _ reference: ImageReference,
+        _ events: ConversionEvents
     ) throws {
         try events.pair(.startImageConversion, .endImageConversion) { _ in
             for layer in unannounced.layers { events.emit(.publishLayer, [(.layerDigest, layer)]) }
@@ -164,7 +165,14 @@ package struct ImageConverter: Sendable {
             if unannounced.flat { events.emit(.publishFlatImage, fields) }
             events.emit(.publishImage, fields)
         }
-        try repository.noteAnnounced(record.publicPath)
+        noteAnnounced(reference, record.publicPath)
+    }
+
+    /// The image is visible and told of: that this can't be noted (on a disk that is full) is no failure of the image's.
+    private func noteAnnounced(_ reference: ImageReference, _ publicPath: String) {
+        do { try repository.noteAnnounced(publicPath) } catch {
+            observer.warn("\(reference): its events will come once more: \(error)")
+        }
     }
 
     /// Fetches and publishes what is missing of an image.
@@ -209,7 +217,7 @@ package struct ImageConverter: Sendable {
             facts = try commit(publication, plan, events)
         }
         events.emit(.publishImage, imageFields(plan))
-        if events.areWritten { try repository.noteAnnounced(reference.publicPath) }
+        if events.areWritten { noteAnnounced(reference, reference.publicPath) }
         for loss in facts.lost { observer.warn("\(reference): the file system did not keep \(loss)") }
     }
 

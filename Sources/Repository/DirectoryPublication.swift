@@ -30,10 +30,14 @@ final class DirectoryPublication: Publication {
         self.repository = repository
         self.plan = plan
         try Self.checkSpace(plan, repository.root)
-        staging = try Staging(repository: repository.root)
+        staging = try repository.explaining { try Staging(repository: repository.root) }
     }
 
     func addLayer(_ index: Int, _ blob: VerifiedStream) throws -> LayerFacts {
+        try repository.explaining { try unpack(index, blob) }
+    }
+
+    private func unpack(_ index: Int, _ blob: VerifiedStream) throws -> LayerFacts {
         let layer = plan.layers[index]
         let directory = Self.stagedLayer(index)
         let tree = "\(directory)/\(RepositoryLayout.layerTreeName)"
@@ -50,9 +54,11 @@ final class DirectoryPublication: Publication {
     }
 
     func mergedTree() throws -> FlatTree {
-        let tree = try FlatTree(plan.layers.indices.map(tree(of:)))
-        try tree.checkLinks()
-        return tree
+        try repository.explaining {
+            let tree = try FlatTree(plan.layers.indices.map(tree(of:)))
+            try tree.checkLinks()
+            return tree
+        }
     }
 
     private func tree(of index: Int) throws -> LayerTree {
@@ -74,6 +80,10 @@ final class DirectoryPublication: Publication {
     }
 
     func addFlat(_ tree: FlatTree) throws -> Int {
+        try repository.explaining { try build(tree) }
+    }
+
+    private func build(_ tree: FlatTree) throws -> Int {
         guard mkdirat(staging.descriptor.raw, Self.stagedFlat, 0o755) == 0 else {
             throw SystemError("create directory", "\(staging.path)/\(Self.stagedFlat)")
         }
@@ -85,16 +95,28 @@ final class DirectoryPublication: Publication {
     }
 
     func commit(waiting: (String) -> Void) throws -> PublicationFacts {
+        try repository.explaining { try publish(waiting: waiting) }
+    }
+
+    private func publish(waiting: (String) -> Void) throws -> PublicationFacts {
         try sync()
         return try RepositoryLock.hold(inside: repository.path(Staging.repositoryLock), waiting: waiting) {
             try checkReusedLayers()
             try checkPublicPath()
-            let layers = plan.contents.layers ? try publishLayers() : []
+            // What is visible without a record is of a run that was killed before it wrote one, and told nobody.
+            let isNoted =
+                try repository.record(plan.reference.publicPath)?.configurationDigest
+                == plan.configurationDigest.description
+            let layers = plan.contents.layers ? try publishLayers(isImageNoted: isNoted) : []
             try publishFlatImage()
-            let linkChanged = plan.contents.flat ? try publishLink() : false
+            let linkChanged = plan.contents.flat && (!isLinked || !isNoted)
             let isNew = linkChanged || flatEntries.withLock { $0 != nil }
-            try writeImageMetadata(
-                ImageRecord.Unannounced(layers: layers.map(\.hex), flat: isNew && plan.contents.flat))
+            let unannounced = ImageRecord.Unannounced(
+                layers: layers.map(\.hex), flat: isNew && plan.contents.flat)
+            // All that takes room comes before the link: a disk that is full leaves the image as it was.
+            try stageImageMetadata(unannounced)
+            if plan.contents.flat, !isLinked { try publishLink() }
+            try publishImageMetadata()
             try sync()
             return PublicationFacts(publishedLayers: layers, linkChanged: linkChanged, lost: lost.phrases)
         }
@@ -148,7 +170,9 @@ final class DirectoryPublication: Publication {
             by: UInt64(information.f_frsize))
         guard isBeyond || UInt64(max(0, needed)) <= free else {
             throw RepositoryError(
-                .refused, "\(root) has \(free) bytes left, but the new layers alone have \(needed)")
+                .refused,
+                "the repository \(root) has \(free) bytes left, but the new layers alone have \(needed): "
+                    + "free space there, nothing was downloaded")
         }
     }
 
@@ -180,18 +204,29 @@ final class DirectoryPublication: Publication {
         throw RepositoryError(.refused, "\(path) is in the way: it is no symbolic link")
     }
 
-    private func publishLayers() throws -> [Digest] {
-        var published: [Digest] = []
+    /// - Returns: those that somebody is to be told of: the ones that became visible, and the ones that a killed run of
+    ///   this very image left.
+    private func publishLayers(isImageNoted: Bool) throws -> [Digest] {
+        let name = plan.configurationDigest.description
+        var placed: [Digest] = []
+        var found: [Digest] = []
         for (index, layer) in plan.layers.enumerated() {
             let digest = layer.descriptor.digest
             if layer.isNew, plan.replacesLayers || !repository.hasLayer(digest) {
                 try place("\(staging.path)/\(Self.stagedLayer(index))", RepositoryLayout.layer(digest))
-                published.append(digest)
-            } else {
-                try addOrigin(to: digest)
+                placed.append(digest)
+            } else if try addOrigin(to: digest) == name {
+                found.append(digest)
             }
         }
-        return published
+        // Whoever published the same image under another name told of its layers.
+        guard !isImageNoted, !found.isEmpty,
+            try !repository.records().contains(where: { $0.configurationDigest == name })
+        else { return placed }
+        var seen: Set<Digest> = []
+        return plan.layers.map(\.descriptor.digest).filter {
+            (placed.contains($0) || found.contains($0)) && seen.insert($0).inserted
+        }
     }
 
     /// Puts the flat image into its place, unless another publication did so meanwhile.
@@ -221,21 +256,26 @@ final class DirectoryPublication: Publication {
     }
 
     /// Notes in a layer that was there before that this image uses it too.
-    private func addOrigin(to digest: Digest) throws {
+    ///
+    /// - Returns: the image that brought the layer, by its configuration.
+    private func addOrigin(to digest: Digest) throws -> String? {
         let path = repository.path("\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerOriginName)")
         let old = (try? Files.read(path, limit: 64 << 20)).flatMap {
             RepositoryJSON.decode(OriginFile.self, from: $0)
         }
         var origin = old ?? OriginFile(origin: [])
         let name = plan.configurationDigest.description
-        if origin.origin.contains(name) { return }
+        let first = origin.origin.first
+        if origin.origin.contains(name) { return first }
         origin.origin.append(name)
         try Files.replace(path, with: try RepositoryJSON.encode(origin), sync: false)
+        return first
     }
 
-    private func writeImageMetadata(_ unannounced: ImageRecord.Unannounced) throws {
-        let directory = repository.path(RepositoryLayout.imageMetadata(plan.reference.publicPath))
-        try Files.makeDirectories(directory)
+    private static let stagedRecord = "record"
+    private static let stagedManifest = "manifest"
+
+    private func stageImageMetadata(_ unannounced: ImageRecord.Unannounced) throws {
         let record = ImageRecord(
             image: plan.reference.imageName, imageRequest: plan.reference.normalised,
             publicPath: plan.reference.publicPath, referenceDigest: plan.referenceDigest.description,
@@ -248,12 +288,27 @@ final class DirectoryPublication: Publication {
                     size: unpacked.withLock { $0[index]?.size } ?? knownSize(layer.descriptor.digest))
             }, files: flatEntries.withLock { $0 }, lost: lost.phrases, contents: plan.contents,
             unannounced: plan.isAnnounced ? unannounced : nil)
-        // Either without the other counts for nothing: a record is believed only beside the manifest that it names.
-        try Files.replace(
-            "\(directory)/\(RepositoryLayout.recordName)", with: try RepositoryJSON.encode(record),
-            sync: false)
-        try Files.replace(
-            "\(directory)/\(RepositoryLayout.manifestName)", with: plan.manifestBytes, sync: false)
+        for (name, bytes) in [
+            (Self.stagedRecord, try RepositoryJSON.encode(record)), (Self.stagedManifest, plan.manifestBytes),
+        ] {
+            try Files.replace(name, with: bytes, sync: false, at: staging.descriptor.raw)
+        }
+        try Files.makeDirectories(imageMetadata)
+    }
+
+    private var imageMetadata: String {
+        repository.path(RepositoryLayout.imageMetadata(plan.reference.publicPath))
+    }
+
+    /// Either file without the other counts for nothing: a record is believed only beside the manifest that it names.
+    private func publishImageMetadata() throws(SystemError) {
+        for (staged, name) in [
+            (Self.stagedRecord, RepositoryLayout.recordName),
+            (Self.stagedManifest, RepositoryLayout.manifestName),
+        ] {
+            let path = "\(imageMetadata)/\(name)"
+            guard rename("\(staging.path)/\(staged)", path) == 0 else { throw SystemError("create", path) }
+        }
     }
 
     /// The length of an old layer's archive, as its `layers.json` has it.
@@ -263,20 +318,23 @@ final class DirectoryPublication: Publication {
             .flatMap { RepositoryJSON.decode([LayerFile].self, from: $0) }?.first?.diffSize
     }
 
+    private var linkTarget: String {
+        RepositoryLayout.linkTarget(from: plan.reference.publicPath, to: plan.configurationDigest)
+    }
+
+    /// Whether the public link leads to this image.
+    private var isLinked: Bool {
+        Files.linkTarget(repository.path(plan.reference.publicPath)) == linkTarget
+    }
+
     /// Makes the public link lead to this image, in one step.
-    ///
-    /// - Returns: whether it led elsewhere before, or nowhere.
-    private func publishLink() throws(SystemError) -> Bool {
+    private func publishLink() throws(SystemError) {
         let path = repository.path(plan.reference.publicPath)
-        let target = RepositoryLayout.linkTarget(
-            from: plan.reference.publicPath, to: plan.configurationDigest)
-        if Files.linkTarget(path) == target { return false }
         try Files.makeDirectories(Files.parentPath(of: path))
         let temporary = "\(staging.path)/link"
         unlink(temporary)
-        guard symlink(target, temporary) == 0 else { throw SystemError("create", temporary) }
+        guard symlink(linkTarget, temporary) == 0 else { throw SystemError("create", temporary) }
         guard rename(temporary, path) == 0 else { throw SystemError("create", path) }
-        return true
     }
 }
 

@@ -122,6 +122,24 @@ package struct DirectoryRepository: ImageRepository {
     /// A path in the repository.
     func path(_ relative: String) -> String { root == "/" ? "/\(relative)" : "\(root)/\(relative)" }
 
+    /// Runs what writes to the repository. Where its file system takes nothing, the error says so: the path of one file
+    /// in an image doesn't tell a person what is full.
+    ///
+    /// - Throws: `RepositoryError` for such a file system; what `body` throws.
+    func explaining<Result>(_ body: () throws -> Result) throws -> Result {
+        do { return try body() } catch let error as SystemError {
+            switch error.code {
+            case ENOSPC, EDQUOT:
+                throw RepositoryError(
+                    .refused, "the repository \(root) is full: \(error): free space or inodes there")
+            case EROFS:
+                throw RepositoryError(
+                    .refused, "the repository \(root) is on a read-only file system: \(error)")
+            default: throw error
+            }
+        }
+    }
+
     private func collect(_ directory: String, _ publicPath: String, _ found: inout [ImageRecord]) throws {
         for name in try DirectoryEntry.names(in: path(directory)) {
             let child = "\(directory)/\(name)"

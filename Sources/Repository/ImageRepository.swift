@@ -6,7 +6,8 @@
 // as entries that refer to the layers' files, and commits once. Why both implementations can do that:
 //
 //  - The directory repository unpacks each stream into staging as it comes, hard-links the flat tree from the layers'
-//    files, and at the commit renames what it staged into place: a rename is atomic, and the public link comes last.
+//    files, and at the commit renames what it staged into place: a rename is atomic, and the public link comes after
+//    all that it leads to.
 //  - The CernVM-FS repository spools each stream (so that nothing is downloaded while its transaction is open), and
 //    at the commit feeds one archive to the server: the layers' entries, and the flat tree as hard-link entries to
 //    paths among the layers, new ones and old ones alike; the server resolves those in its catalogue, without data.
@@ -171,7 +172,8 @@ package struct LayerFacts: Sendable {
 
 /// What a commit did.
 package struct PublicationFacts: Sendable {
-    /// The layers that became visible, the lowest first.
+    /// The layers to tell of, the lowest first: they became visible, now or in a run of the image that was killed before
+    /// it could tell.
     package let publishedLayers: [Digest]
     /// Whether the public link is new or leads elsewhere than before.
     package let linkChanged: Bool

@@ -33,10 +33,16 @@ final class Staging: Sendable {
         self.lock = lock
         lockPath = "\(parent)/\(name).lock"
         path = "\(parent)/\(name)"
-        guard mkdir(path, 0o700) == 0 else { throw SystemError("create directory", path) }
-        // A default ACL of the repository's would decide the modes of everything unpacked here.
-        removexattr(path, "system.posix_acl_default")
-        descriptor = SharedDescriptor(try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY))
+        do throws(SystemError) {
+            guard mkdir(path, 0o700) == 0 else { throw SystemError("create directory", path) }
+            // A default ACL of the repository's would decide the modes of everything unpacked here.
+            removexattr(path, "system.posix_acl_default")
+            descriptor = SharedDescriptor(try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY))
+        } catch {
+            rmdir(path)
+            unlink(lockPath)
+            throw error
+        }
     }
 
     /// Removes the directory with what is left in it.

@@ -13,10 +13,11 @@ final class Converting: Sendable {
     let layout: String
     let log: String
 
-    init(_ directory: TemporaryDirectory? = nil) throws {
+    /// - Parameter repository: where it is, if not in the directory.
+    init(_ directory: TemporaryDirectory? = nil, repository: String? = nil) throws {
         self.directory = try directory ?? TemporaryDirectory()
         let directory = self.directory
-        repository = directory.path("repository")
+        self.repository = repository ?? directory.path("repository")
         layout = directory.path("layout")
         log = directory.path("notifications.log")
     }

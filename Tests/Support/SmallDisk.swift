@@ -8,6 +8,8 @@ import Platform
 package final class SmallDisk: Sendable {
     /// Its top, as any process reaches it: through the process that has it mounted.
     package let path: String
+    /// Its top in its own namespace.
+    private let point: String
     private let directory: TemporaryDirectory
     private let holder: RunningCommand
     /// The holder lives until the last writer of its standard input is gone.
@@ -16,15 +18,18 @@ package final class SmallDisk: Sendable {
     /// Whether this machine lets us mount one: as root, or as root of a user namespace.
     package static let isPossible = (try? SmallDisk(kilobytes: 64).write("probe", "x")) != nil
 
-    /// - Parameter isReadOnly: nothing can be written to it, but there is an empty `notifications.log`.
-    package init(kilobytes: Int, isReadOnly: Bool = false) throws {
+    /// - Parameters:
+    ///   - isReadOnly: nothing can be written to it, but there is an empty `notifications.log`.
+    ///   - inodes: how many it has; nil: enough.
+    package init(kilobytes: Int, isReadOnly: Bool = false, inodes: Int? = nil) throws {
         directory = try TemporaryDirectory()
-        let point = directory.path("disk")
+        point = directory.path("disk")
         try Files.makeDirectories(point)
         let feed = directory.path("feed")
         guard mkfifo(feed, 0o600) == 0 else { throw SystemError("make", feed) }
         input = SharedDescriptor(try OwnedDescriptor(opening: feed, O_RDWR))
-        var script = "mount -t tmpfs -o size=\(kilobytes)k none \"$0\""
+        var script =
+            "mount -t tmpfs -o size=\(kilobytes)k\(inodes.map { ",nr_inodes=\($0)" } ?? "") none \"$0\""
         if isReadOnly { script += " && : > \"$0/notifications.log\" && mount -o remount,ro \"$0\"" }
         holder = try RunningCommand(
             "unshare",
@@ -57,6 +62,37 @@ package final class SmallDisk: Sendable {
             while Glibc.write(file.raw, block, size) > 0 {}
         }
         guard errno == ENOSPC else { throw SystemError("fill", path) }
+    }
+
+    /// Nothing can be written to it any more.
+    package func makeReadOnly() throws {
+        let namespaces = geteuid() == 0 ? ["-m"] : ["-U", "-m", "--preserve-credentials"]
+        try runSuccessfully(
+            "nsenter",
+            ["-t", "\(holder.process.identifier)"] + namespaces + ["mount", "-o", "remount,ro", point])
+    }
+
+    /// Takes or gives back inodes until so many are free.
+    package func leaveInodes(_ count: Int) throws {
+        try Files.makeDirectories(path("inodes"))
+        var information = statvfs()
+        guard statvfs(path, &information) == 0 else { throw SystemError("look at", path) }
+        let free = Int(information.f_ffree)
+        for _ in count..<max(count, free) {
+            _ = try OwnedDescriptor(
+                opening: path("inodes/\(RandomIdentifier.hex(8))"), O_WRONLY | O_CREAT, mode: 0o600)
+        }
+        for name in try DirectoryEntry.names(in: path("inodes")).prefix(max(0, count - free)) {
+            unlink(path("inodes/\(name)"))
+        }
+    }
+
+    /// Gives back so much of what `fill` took.
+    package func free(kilobytes: Int) throws {
+        var information = stat()
+        guard stat(path("filler"), &information) == 0,
+            truncate(path("filler"), max(0, Int(information.st_size) - (kilobytes << 10))) == 0
+        else { throw SystemError("shorten", path("filler")) }
     }
 
     /// Gives back what `fill` took.
