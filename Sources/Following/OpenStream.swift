@@ -6,6 +6,8 @@ import Platform
 final class OpenStream {
     let key: FileKey
     let name: String
+    /// The follower's number for it.
+    var number = 0
     let descriptor: SharedDescriptor
     private(set) var reader: NotificationReader
     private(set) var firstLine: FirstLine?
@@ -23,6 +25,9 @@ final class OpenStream {
         firstLine = found.firstLine
         reader = NotificationReader(offset: offset, fileFingerprint: found.firstLine?.fingerprint ?? "")
     }
+
+    /// Behind the last item that was given out.
+    var offset: Int64 { reader.offset }
 
     var size: Int64 { RegularFile.size(of: descriptor.raw) }
 

@@ -19,6 +19,16 @@ public enum Followed: Sendable {
     case notice(String)
 }
 
+/// Where in a stream something lies.
+public struct StreamPlace: Equatable, Sendable {
+    /// The file, by a number that a follower gives to each one that it opens.
+    public let file: Int
+    /// Where to read on so that it comes again.
+    public let begin: Int64
+    /// Behind it.
+    public let end: Int64
+}
+
 /// Follows a notification file. One thread uses it.
 public final class StreamFollower {
     /// The stream's path.
@@ -35,6 +45,10 @@ public final class StreamFollower {
     private var turnBegan: UInt64 = 0
     /// Whether an event is certain to come when something happens at the path.
     private var isWatched = false
+    /// Where what `next` returned last lies; nil where it lies nowhere.
+    public private(set) var place: StreamPlace?
+    /// How many files were opened.
+    private var opened = 0
     /// The last event that was done, for the cursor; set by whoever does it.
     public var lastEventIdentifier: String?
 
@@ -79,10 +93,14 @@ public final class StreamFollower {
         return cursor
     }
 
+    /// The position in each open file, by the file's number, behind everything that `next` has returned.
+    public var positions: [(file: Int, position: Cursor.File)] { streams.map { ($0.number, $0.position) } }
+
     /// The next thing, or nil where there is nothing more now: then `wait`.
     ///
     /// - Throws: `SystemError` where an open file can't be read.
     public func next() throws(SystemError) -> Followed? {
+        place = nil
         while true {
             if !notices.isEmpty { return .notice(notices.removeFirst()) }
             switch phase {
@@ -94,7 +112,12 @@ public final class StreamFollower {
                 anythingGrew = try fill(newest)
                 phase = .drain(0)
             case .drain(let index):
-                if let item = streams[index].next() { return followed(item, in: streams[index]) }
+                let stream = streams[index]
+                let begin = stream.offset
+                if let item = stream.next() {
+                    place = StreamPlace(file: stream.number, begin: begin, end: stream.offset)
+                    return followed(item, in: stream)
+                }
                 if index < streams.count - 1 {
                     if try fill(streams[index]) { anythingGrew = true } else { phase = .drain(index + 1) }
                     continue
@@ -186,6 +209,10 @@ public final class StreamFollower {
 
     private func add(_ newer: [OpenStream]) {
         guard !newer.isEmpty else { return }
+        for stream in newer {
+            stream.number = opened
+            opened += 1
+        }
         streams += newer
         machine.opened(newer.map(\.key), now: MonotonicClock.nanoseconds())
         for stream in newer where stream.firstLine != nil { machine.recognisable(stream.key) }

@@ -1,8 +1,8 @@
 // Applying one layer: a single pass over the blob's bytes, from the network to the files.
 //
-//   blob ─▶ digest, size ─▶ inflate ─▶║─▶ diff id ─▶ tar ─▶ files beneath the root
+//   blob ─▶ digest, size ─▶║─▶ inflate ─▶║─▶ diff id ─▶ tar ─▶ files beneath the root
 //
-// What is left of the bar works ahead, in a thread of its own.
+// Each part between bars works ahead of the next, in a thread of its own.
 //
 // The result may be used only when `unpack` has returned: then the blob and the archive in it were what their digests
 // said, to the last byte. After an error the root is in no defined state and is thrown away by whoever made it.
@@ -52,9 +52,14 @@ package enum LayerUnpacker {
         _ blob: VerifiedStream, into root: CInt, diffIdentifier: Digest?, created: timespec,
         limits: LayerLimits = LayerLimits()
     ) throws -> UnpackedLayer {
-        let ahead = ReadAheadStream(try Decompression.stream(blob))
-        defer { ahead.stop() }
-        let archive = try HashingStream(ahead, limit: limits.bytes)
+        let fetched = ReadAheadStream(blob)
+        let inflated = ReadAheadStream(try Decompression.stream(fetched))
+        func stop() {
+            inflated.stop()
+            fetched.stop()
+        }
+        defer { stop() }
+        let archive = try HashingStream(inflated, limit: limits.bytes)
         let writer = try LayerWriter(root: root, limits: limits)
         do {
             let reader = try TarReader(archive)
@@ -64,7 +69,7 @@ package enum LayerUnpacker {
             }
         } catch let error as ArchiveError {
             // Bytes that aren't the ones the manifest names explain a damaged archive better than the damage does.
-            ahead.stop()
+            stop()
             try blob.drain()
             throw error
         }

@@ -16,8 +16,9 @@ public protocol FillingStream: ByteStream {
 ///
 /// The source is the other thread's until this stream has ended, thrown or been stopped.
 public final class ReadAheadStream: ByteStream {
-    /// How many chunks are ahead at the most, the one that is lent included.
-    private static let depth = 4
+    /// How many chunks are ahead at the most, the one that is lent included: 4 MiB, which keep the other side of a
+    /// connection from waiting for us.
+    private static let depth = 16
     private static let chunkSize = 256 << 10
 
     private let reader: Reader
