@@ -44,6 +44,7 @@ let package = Package(
         module("Terminal", ["Platform", logging]),
         module("Notifications", ["Platform", "CCrypto"]),
         module("Following", ["Notifications", "Archive", "Platform", "CInotifyTools"]),
+        module("Delivery", ["Following", "Notifications", "YAML", "Platform", "CLinux"]),
         module("YAML", ["CYAML"]),
         module("HTTP", ["CCurl", "Platform"]),
         module("Archive", ["CArchive", "CISAL", "Platform"]),
@@ -65,7 +66,9 @@ let package = Package(
             ], swiftSettings: settings),
         .executableTarget(
             name: "ducc-follow",
-            dependencies: ["Following", "Notifications", "Terminal", "Platform", argumentParser, logging],
+            dependencies: [
+                "Delivery", "Following", "Notifications", "Terminal", "Platform", argumentParser, logging,
+            ],
             swiftSettings: settings),
 
         .target(
@@ -82,6 +85,7 @@ let package = Package(
         tests("Wishes", ["Wishes", "Images"]),
         tests("Terminal", ["Terminal", "Support", logging]),
         tests("Notifications", ["Notifications", "Support", "Platform", "CLinux"]),
+        tests("Delivery", ["Delivery", "Following", "Notifications", "Support", "Platform"]),
         tests("Following", ["Following", "Notifications", "Support", "Platform"]),
         tests("FollowCommand", ["Notifications", "Support", "Platform"]),
         .executableTarget(

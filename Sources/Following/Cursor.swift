@@ -12,6 +12,16 @@ public struct Cursor: Codable, Equatable, Sendable {
         public var offset: Int64
         /// The file's name when it was opened, for people.
         public var name: String
+        /// The ends of events behind the offset that were done before those between; nil where there are none.
+        public var done: [Int64]?
+
+        /// A position in a file.
+        public init(fingerprint: String, inode: UInt64, offset: Int64, name: String) {
+            self.fingerprint = fingerprint
+            self.inode = inode
+            self.offset = offset
+            self.name = name
+        }
     }
 
     /// The form of this value in its file.

@@ -27,6 +27,13 @@ public struct StreamPlace: Equatable, Sendable {
     public let begin: Int64
     /// Behind it.
     public let end: Int64
+
+    /// A place in a file that somebody else numbers.
+    public init(file: Int, begin: Int64, end: Int64) {
+        self.file = file
+        self.begin = begin
+        self.end = end
+    }
 }
 
 /// Follows a notification file. One thread uses it.
@@ -131,6 +138,12 @@ public final class StreamFollower {
         }
     }
 
+    /// When there is something to look at although nothing happened, of `MonotonicClock`; nil: only then.
+    public var deadline: UInt64? {
+        let polled = isWatched ? nil : MonotonicClock.nanoseconds() + Self.pollInterval
+        return [machine.deadline, polled].compactMap { $0 }.min()
+    }
+
     /// Waits until something may have happened.
     ///
     /// - Parameter deadline: of `MonotonicClock`; not longer than until then.
@@ -138,7 +151,7 @@ public final class StreamFollower {
     public func wait(until deadline: UInt64? = nil) throws(Interrupted) {
         try Interruption.check()
         let now = MonotonicClock.nanoseconds()
-        let ends = [deadline, machine.deadline, isWatched ? nil : now + Self.pollInterval].compactMap { $0 }
+        let ends = [deadline, self.deadline].compactMap { $0 }
         // A millisecond more than the rest, so that the time has really come.
         let timeout = ends.min().map { CInt(min(($0 > now ? $0 - now : 0) / 1_000_000 + 1, 1 << 30)) } ?? -1
         var descriptors = [
@@ -232,6 +245,9 @@ public final class StreamFollower {
         switch truncation {
         case .none: break
         case .startOver:
+            // What comes now is another file, whatever the inode says.
+            stream.number = opened
+            opened += 1
             notices.append("\(stream.name) was truncated: what was not yet read of it is lost")
         case .lostItsEnd:
             notices.append("\(stream.name) is shorter than what was read of it: going on at its end")

@@ -1,6 +1,7 @@
 // `output_format`: how the name of a thin image is made of the name of its image.
 
 import Images
+import YAML
 
 /// A text with variables, `$(tag)` and the like.
 package struct OutputFormat: Hashable, Sendable {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Delivery
 import Following
 import Glibc
 import Platform
@@ -16,7 +17,10 @@ struct FollowRoot: ParsableCommand {
             The first two are short for ducc-follow follow …; ducc-follow help follow tells its options. A stream that \
             has a command's name is followed as ./NAME.
             """,
-        subcommands: [FollowCommand.self, VerifyCommand.self], defaultSubcommand: FollowCommand.self)
+        subcommands: [
+            FollowCommand.self, RunCommand.self, CheckCommand.self, PauseCommand.self, ResumeCommand.self,
+            VerifyCommand.self,
+        ], defaultSubcommand: FollowCommand.self)
 }
 
 /// From the command line to the exit code.
@@ -37,6 +41,10 @@ enum FollowProgram {
         do {
             switch command {
             case let command as FollowCommand: return try FollowSession(command, watcher: watcher).run()
+            case let command as RunCommand: return try command.deliver(watcher: watcher)
+            case let command as CheckCommand: return try command.check()
+            case let command as PauseCommand: try command.apply()
+            case let command as ResumeCommand: try command.apply()
             case let command as VerifyCommand: return try command.verify()
             default:
                 // `ducc-follow help …`, which tells by throwing.
@@ -44,11 +52,18 @@ enum FollowProgram {
                 do { try help.run() } catch { print(FollowRoot.fullMessage(for: error)) }
                 return .done
             }
+            return .done
         } catch let error as Interrupted {
             return .interrupted(error)
         } catch let error as CursorError {
             Report.say(error.description)
             return error.isInUse ? .inUse : .configuration
+        } catch let error as StateError {
+            Report.say(error.description)
+            return error.isInUse ? .inUse : .configuration
+        } catch let error as ConfigurationError {
+            for mistake in error.mistakes { Report.say(mistake) }
+            return .configuration
         } catch let error as HookError {
             Report.say(error.description)
             return .configuration

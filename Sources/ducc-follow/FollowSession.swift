@@ -1,5 +1,6 @@
 // One run of the program: from where, to whom, and when the cursor moves.
 
+import Delivery
 import Following
 import Glibc
 import Notifications
@@ -11,7 +12,7 @@ final class FollowSession {
     private static let idleSave: UInt64 = 1_000_000_000
 
     private let command: FollowCommand
-    private let filter: EventFilter
+    private let filter: ShortFilter
     private let cursorFile: CursorFile?
     private let follower: StreamFollower
     private let hook: ExecDelivery?
@@ -24,12 +25,12 @@ final class FollowSession {
 
     init(_ command: FollowCommand, watcher: DirectoryWatcher) throws {
         self.command = command
-        let filter = EventFilter(command)
+        let filter = ShortFilter(command)
         self.filter = filter
         printer = EventPrinter(format: command.format)
         hook = try ExecDelivery(command)
         cursorFile = try command.cursor.map {
-            try CursorFile(name: $0, state: StateDirectory.path(command.state))
+            try CursorFile(name: $0, state: UserState.path(command.state))
         }
         let stored = try cursorFile?.load()
         let start: StartPosition

@@ -1,5 +1,6 @@
 // Delivering events to a program: one process an event, one after the other, in the stream's order.
 
+import Delivery
 import Glibc
 import Notifications
 import Platform
@@ -14,7 +15,9 @@ struct ExecDelivery {
     init?(_ options: FollowCommand) throws(HookError) {
         if options.exec.isEmpty { return nil }
         command = try HookCommand(words: options.exec, name: options.cursor)
-        schedule = RetrySchedule(attempts: options.attempts)
+        var schedule = RetrySchedule()
+        schedule.attempts = options.attempts
+        self.schedule = schedule
         timeout = options.timeout.seconds
     }
 

@@ -1,24 +1,9 @@
 // One attempt: the program is started, waited for, and ended where it takes too long.
 
 import CLinux
+import Delivery
 import Glibc
 import Platform
-
-/// How one attempt ended.
-enum AttemptOutcome: Equatable, CustomStringConvertible {
-    case ended(ExitStatus)
-    /// It was still running after so many seconds.
-    case timedOut(seconds: Int)
-    case notStarted(SystemError)
-
-    var description: String {
-        switch self {
-        case .ended(let status): "\(status)"
-        case .timedOut(let seconds): "not done after \(HookProcess.span(seconds))"
-        case .notStarted(let error): error.description
-        }
-    }
-}
 
 /// Runs a program for one event.
 enum HookProcess {
@@ -33,7 +18,7 @@ enum HookProcess {
     ) throws(Interrupted) -> AttemptOutcome {
         let child: ChildProcess
         do throws(SystemError) {
-            let input = try memoryFile(with: input)
+            let input = try Files.memoryFile(with: input)
             child = try ChildProcess.start(program, arguments, environment: environment, input: input.raw)
         } catch { return .notStarted(error) }
         let end: OwnedDescriptor
@@ -64,10 +49,6 @@ enum HookProcess {
         return .ended(child.wait())
     }
 
-    static func span(_ seconds: Int) -> String {
-        seconds % 60 == 0 ? "\(seconds / 60) min" : "\(seconds) s"
-    }
-
     /// Ends the program and everything it started in its group, and waits until it is gone.
     private static func stop(_ child: ChildProcess, _ end: CInt) {
         child.signalGroup(SIGTERM)
@@ -94,15 +75,5 @@ enum HookProcess {
             if descriptors[0].revents != 0 { return true }
             if descriptors[1].revents != 0 { return false }
         }
-    }
-
-    /// Input that waits for nobody: a program may read it, or not, or leave early.
-    private static func memoryFile(with bytes: [UInt8]) throws(SystemError) -> OwnedDescriptor {
-        let raw = ducc_memory_file("event")
-        guard raw >= 0 else { throw SystemError("make a file in memory") }
-        let file = OwnedDescriptor(raw: raw)
-        try Files.writeAll(bytes, to: file.raw, path: "a file in memory")
-        lseek(file.raw, 0, SEEK_SET)
-        return file
     }
 }

@@ -4,23 +4,27 @@ import Glibc
 import Platform
 
 /// When an event is tried again, and when it is given up.
-struct RetrySchedule {
+package struct RetrySchedule: Equatable, Sendable {
     /// What to do after an attempt.
-    enum Decision: Equatable {
+    package enum Decision: Equatable {
         case done
         /// To be tried again after so many milliseconds.
         case again(milliseconds: Int)
         case giveUp
     }
 
-    var attempts = 8
-    var delayMilliseconds = 1000
-    var longestDelayMilliseconds = 600_000
+    /// All tries, the first one included.
+    package var attempts = 8
+    /// Before the second try; twice as long before each further one.
+    package var delayMilliseconds = 1000
+    package var longestDelayMilliseconds = 600_000
+
+    package init() {}
 
     /// - Parameters:
     ///   - attempt: the attempt that ended, from 1.
     ///   - jitter: 0 up to 1, so that many hooks that failed together don't come back together.
-    func decide(after outcome: AttemptOutcome, attempt: Int, jitter: Double) -> Decision {
+    package func decide(after outcome: AttemptOutcome, attempt: Int, jitter: Double) -> Decision {
         switch outcome {
         case .ended(.exited(0)): return .done
         // EX_DATAERR: the event itself is what the program can't take.

@@ -1,7 +1,7 @@
 import Glibc
 
 /// Where cursors are kept.
-enum StateDirectory {
+enum UserState {
     /// What the command line says, else the place for a user's state.
     static func path(_ given: String?) -> String {
         if let given { return given }

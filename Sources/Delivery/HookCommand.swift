@@ -5,36 +5,56 @@ import Notifications
 import Platform
 
 /// The hook can't be run as it was given.
-struct HookError: Error, CustomStringConvertible {
-    let description: String
+package struct HookError: Error, CustomStringConvertible {
+    package let description: String
 }
 
 /// A program and its arguments with placeholders.
-struct HookCommand {
-    let program: String
+package struct HookCommand {
+    package let program: String
     /// What `DUCC_HOOK` says.
-    let name: String
+    package let name: String
     private let arguments: [String]
     private let inherited: [String]
 
-    /// - Parameter words: the program and its arguments.
+    /// - Parameters:
+    ///   - words: the program and its arguments.
+    ///   - directory: where a relative program is; nil: here.
+    ///   - environment: further variables.
     /// - Throws: `HookError` where there is no such program.
-    init(words: [String], name: String?) throws(HookError) {
-        program = words[0]
+    package init(
+        words: [String], name: String?, directory: String? = nil, environment: [String: String] = [:]
+    ) throws(HookError) {
+        let isRelative = words[0].utf8.contains(UInt8(ascii: "/")) && !words[0].hasPrefix("/")
+        program = isRelative && directory != nil ? "\(directory ?? ".")/\(words[0])" : words[0]
         arguments = Array(words.dropFirst())
         self.name = name ?? Files.lastComponent(of: program)
-        inherited = ["PATH", "HOME", "LANG"].compactMap { (name: String) in
-            getenv(name).map { "\(name)=\(String(cString: $0))" }
-        }
+        inherited =
+            ["PATH", "HOME", "LANG"].compactMap { (name: String) in
+                guard environment[name] == nil else { return nil }
+                return getenv(name).map { "\(name)=\(String(cString: $0))" }
+            } + environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         guard let problem = Self.problem(with: program) else { return }
         throw HookError(description: "cannot run \(program): \(problem)")
     }
 
+    /// A hook's program.
+    ///
+    /// - Throws: `HookError` where there is no such program.
+    package init(_ hook: HookConfiguration) throws(HookError) {
+        let words: [String]
+        switch hook.target {
+        case .exec(let found), .pipe(let found): words = found
+        }
+        try self.init(
+            words: words, name: hook.name, directory: hook.directory, environment: hook.environment)
+    }
+
     /// The arguments for an event: `{field}` is the event's value, or nothing where it lacks the field.
-    func arguments(for event: Event) -> [String] { arguments.map { Self.fill($0, from: event) } }
+    package func arguments(for event: Event) -> [String] { arguments.map { Self.fill($0, from: event) } }
 
     /// The whole environment for an event.
-    func environment(for event: Event, attempt: Int) -> [String] {
+    package func environment(for event: Event, attempt: Int) -> [String] {
         var variables = inherited
         for (field, value) in Self.fields(of: event) where Self.isVariable(field.rawValue[...]) {
             // These two are ours.
@@ -67,6 +87,12 @@ struct HookCommand {
 
     /// Whether a name has the form `[a-z][a-z0-9_]*`.
     private static func isVariable(_ name: Substring) -> Bool { Action(rawValue: String(name)).isWellFormed }
+
+    /// The arguments of a program that is started for no event in particular.
+    var standingArguments: [String] { arguments }
+
+    /// The environment of a program that is started for no event in particular.
+    var standingEnvironment: [String] { inherited + ["DUCC_HOOK=\(name)"] }
 
     /// Values are put in once: what they contain is not looked at again.
     private static func fill(_ text: String, from event: Event) -> String {

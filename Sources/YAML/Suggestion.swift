@@ -1,9 +1,9 @@
 // "Did you mean …?": the nearest word out of a few.
 
-enum Suggestion {
+package enum Suggestion {
     /// The word that was probably meant: equal but for letter case and `_` or `-`, or at most two typing mistakes
     /// away (one in a short word).
-    static func nearest(to word: String, in words: [String]) -> String? {
+    package static func nearest(to word: String, in words: [String]) -> String? {
         let plain = Self.plain(word)
         guard (2...64).contains(plain.count) else { return nil }
         let best = words.map { (distance: distance(plain, Self.plain($0)), word: $0) }

@@ -1,0 +1,137 @@
+// Hooks that are at the same place of the stream read it together: a hundred of them cost about what one does. One that
+// can't keep up is left behind with a reader of its own, and comes back when it has caught up.
+
+import Following
+import Notifications
+import Platform
+
+/// A hook of a daemon with what belongs to it.
+final class HookState {
+    let runner: any HookRunner
+    let cursorFile: CursorFile
+    var own = OwnEvents()
+    var saved: Cursor?
+    var lastSave: UInt64 = 0
+    /// Whether it was read on since its cursor was saved.
+    var hasMoved = false
+    var saidThatCursorFails = false
+
+    init(_ runner: any HookRunner, _ cursorFile: CursorFile, saved: Cursor?) {
+        self.runner = runner
+        self.cursorFile = cursorFile
+        self.saved = saved
+    }
+
+    var name: String { runner.hook.name }
+}
+
+/// Gives each file of the stream one number, whoever reads it.
+final class FileNumbers {
+    private var numbers: [String: Int] = [:]
+
+    /// A file's number; the same as long as it has its first line and its inode.
+    func number(of file: Cursor.File) -> Int {
+        let key = "\(file.inode) \(file.fingerprint)"
+        if let known = numbers[key] { return known }
+        numbers[key] = numbers.count
+        return numbers.count - 1
+    }
+}
+
+/// Hooks that read together.
+final class HookGroup {
+    private let follower: StreamFollower
+    private let numbers: FileNumbers
+    private(set) var hooks: [HookState]
+    private var index: FilterIndex
+    /// The daemon's numbers of the follower's files.
+    private var known: [Int: Int] = [:]
+    /// Whether everything there is was read.
+    private(set) var isAtEnd = false
+
+    init(_ follower: StreamFollower, _ hooks: [HookState], _ numbers: FileNumbers) {
+        self.follower = follower
+        self.hooks = hooks
+        self.numbers = numbers
+        index = FilterIndex(hooks.map(\.runner.hook.filter))
+    }
+
+    /// How far its files were read.
+    var reading: [(file: Int, position: Cursor.File)] {
+        follower.positions.map { (numbers.number(of: $0.position), $0.position) }
+    }
+
+    /// How far its files were read, as a cursor of a new reader.
+    var cursor: Cursor { follower.cursor }
+
+    /// When it is to be read again although nothing happened.
+    var deadline: UInt64? { follower.deadline }
+
+    /// Whether one of its hooks can take no more.
+    var isHeldUp: Bool { hooks.contains { $0.runner.isFull } }
+
+    /// Reads, until there is nothing more, or a hook can take no more.
+    ///
+    /// - Parameters:
+    ///   - most: how many items at a time, so that deliveries don't wait.
+    ///   - notice: told of what a person should know.
+    /// - Throws: `SystemError` where an open file can't be read.
+    func read(most: Int, notice: (String) -> Void) throws(SystemError) {
+        isAtEnd = false
+        var moved = false
+        defer { if moved { for hook in hooks { hook.hasMoved = true } } }
+        for _ in 0..<most {
+            if isHeldUp { return }
+            guard let followed = try follower.next() else {
+                isAtEnd = true
+                return
+            }
+            moved = true
+            switch followed {
+            case .notice(let text): notice(text)
+            case .unreadable(let problem, let excerpt, let file):
+                notice("\(file): a line is no event, it \(problem): \(excerpt)")
+            case .event(let event): offer(event)
+            }
+        }
+    }
+
+    private func offer(_ event: Event) {
+        let wanted = index.hooks(for: event)
+        guard !wanted.isEmpty, let place = follower.place else { return }
+        wanted.forEach { position in
+            let hook = hooks[position]
+            if !hook.runner.hook.ownEvents, hook.own.contains(event) { return }
+            hook.own.note(event.identifier)
+            hook.runner.offer(event, at: numbered(place)) { self.position(of: place) }
+        }
+    }
+
+    private func numbered(_ place: StreamPlace) -> StreamPlace {
+        let number = known[place.file] ?? position(of: place).map { numbers.number(of: $0) } ?? place.file
+        known[place.file] = number
+        return StreamPlace(file: number, begin: place.begin, end: place.end)
+    }
+
+    private func position(of place: StreamPlace) -> Cursor.File? {
+        follower.positions.first { $0.file == place.file }?.position
+    }
+
+    /// Takes hooks out.
+    func remove(_ leaving: [HookState]) {
+        hooks.removeAll { hook in leaving.contains { $0 === hook } }
+        index = FilterIndex(hooks.map(\.runner.hook.filter))
+    }
+
+    /// Takes the hooks of another group, which is at the same place.
+    func take(_ other: HookGroup) {
+        hooks += other.hooks
+        index = FilterIndex(hooks.map(\.runner.hook.filter))
+    }
+
+    /// Whether both have read everything, up to the same place.
+    func isLevel(with other: HookGroup) -> Bool {
+        guard isAtEnd, other.isAtEnd else { return false }
+        return cursor.files == other.cursor.files
+    }
+}

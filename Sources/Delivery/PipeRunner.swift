@@ -1,0 +1,284 @@
+// A `pipe` hook: one long-lived process that reads JSON lines and prints an `event_id` a line, which acknowledges all
+// events up to and including it. For high rates: what is acknowledged moves the cursor now and then, not each time.
+
+import Following
+import Glibc
+import Notifications
+import Platform
+
+/// Feeds one long-lived program.
+package final class PipeRunner: HookRunner {
+    /// An event that isn't acknowledged.
+    private struct Sent {
+        let event: Event
+        let place: StreamPlace?
+    }
+
+    /// How many events may be without an acknowledgement.
+    private static let window = 20_000
+    /// How many bytes wait to be written at the most.
+    private static let bufferSize = 256 << 10
+    private static let longestAcknowledgement = 4096
+
+    package let hook: HookConfiguration
+    package var isPaused = false
+    private let command: HookCommand
+    private let letters: DeadLetters
+    private let log: DeliveryLog
+
+    private var queue = Queue<Sent>()
+    /// How many of the queue were handed to the running process.
+    private var sent = 0
+    private var files: [Int: Cursor.File] = [:]
+    private var lastEventIdentifier: String?
+
+    private var run: ProgramRun?
+    private var input: SharedDescriptor?
+    private var acknowledgements: SharedDescriptor?
+    private var outgoing: [UInt8] = []
+    private var written = 0
+    private var incoming: [UInt8] = []
+    /// How often the oldest event was tried in vain.
+    private var failures: [FailedAttempt] = []
+    private var notBefore: UInt64 = 0
+    private var isStopping = false
+    private var stopLimit: UInt64?
+
+    package var finished = 0
+
+    /// - Throws: `HookError` where its program can't be run.
+    package init(
+        _ hook: HookConfiguration, letters: DeadLetters, lastEventIdentifier: String?,
+        log: DeliveryLog
+    ) throws(HookError) {
+        self.hook = hook
+        self.letters = letters
+        self.log = log
+        self.lastEventIdentifier = lastEventIdentifier
+        command = try HookCommand(hook)
+    }
+
+    package var isFull: Bool { queue.count >= Self.window }
+    package var isIdle: Bool { queue.isEmpty }
+    package var unfinished: Int { queue.count }
+
+    /// A pipe's cursor has nothing beyond its offset.
+    package func skip(_ ends: [Int64], in file: Int) {}
+
+    package func offer(_ event: Event, at place: StreamPlace?, file: () -> Cursor.File?) {
+        if let place, files[place.file] == nil { files[place.file] = file() }
+        queue.append(Sent(event: event, place: place))
+    }
+
+    package func cursor(reading: [(file: Int, position: Cursor.File)]) -> Cursor {
+        var low: [Int: Int64] = [:]
+        for index in queue.indices {
+            guard let place = queue[index].place, low[place.file] == nil else { continue }
+            low[place.file] = place.begin
+            // Most often all are of one file, or of the two that a rotation makes.
+            if low.count == reading.count { break }
+        }
+        var positions = Dictionary(uniqueKeysWithValues: reading.map { ($0.file, $0.position) })
+        for file in low.keys where positions[file] == nil { positions[file] = files[file] }
+        files = files.filter { low[$0.key] != nil }
+        var cursor = Cursor()
+        cursor.lastEventIdentifier = lastEventIdentifier
+        cursor.files = positions.sorted { $0.key < $1.key }.map { file, position in
+            var position = position
+            position.offset = low[file] ?? position.offset
+            return position
+        }
+        return cursor
+    }
+
+    // MARK: The process
+
+    package func work(now: UInt64) {
+        if run == nil, !queue.isEmpty, !isPaused, !isStopping, now >= notBefore { start(now: now) }
+        if !isPaused, !isStopping { write() }
+    }
+
+    package var deadline: UInt64? {
+        let restart = run == nil && !queue.isEmpty && !isPaused && !isStopping ? notBefore : nil
+        return [restart, run?.deadline, stopLimit].compactMap { $0 }.min()
+    }
+
+    package var descriptors: [pollfd] {
+        guard let run else { return [] }
+        var descriptors = run.descriptors
+        if let acknowledgements {
+            descriptors.append(pollfd(fd: acknowledgements.raw, events: Int16(POLLIN), revents: 0))
+        }
+        if let input, written < outgoing.count {
+            descriptors.append(pollfd(fd: input.raw, events: Int16(POLLOUT), revents: 0))
+        }
+        return descriptors
+    }
+
+    package func look(now: UInt64) {
+        guard let run else { return }
+        readAcknowledgements(now: now)
+        for line in run.look(now: now) { log(.info, "says: \(line)", [("hook", hook.name)]) }
+        if let limit = stopLimit, now >= limit {
+            stopLimit = nil
+            run.terminate(now: now)
+        }
+        if isStopping, sent == 0 || isPaused { input = nil }
+        guard let status = run.status else { return }
+        readAcknowledgements(now: now)
+        ended(run.timedOut ? .timedOut(seconds: Int(hook.timeout)) : .ended(status), now: now)
+    }
+
+    package func stop(limit: UInt64) {
+        isStopping = true
+        // At its end of file it can finish what it has, and leave.
+        if written == outgoing.count { input = nil }
+        stopLimit = run == nil ? nil : limit
+    }
+
+    package var hasStopped: Bool { isStopping && run == nil }
+
+    private func start(now: UInt64) {
+        do throws(SystemError) {
+            let toChild = try Pipe()
+            let fromChild = try Pipe()
+            let run = try ProgramRun(
+                command.program, command.standingArguments, environment: command.standingEnvironment,
+                directory: hook.directory, user: hook.user, input: toChild.reading.raw,
+                output: fromChild.writing.raw,
+                deadline: nil, killAfter: UInt64(hook.killAfter * 1e9))
+            for descriptor in [toChild.writing.raw, fromChild.reading.raw] {
+                _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+            }
+            self.run = run
+            input = toChild.writing
+            acknowledgements = fromChild.reading
+            outgoing = []
+            written = 0
+            incoming = []
+            sent = 0
+            log(.info, "started", [("hook", hook.name)])
+        } catch { ended(.notStarted(error), now: now) }
+    }
+
+    private func write() {
+        guard let input, let run else { return }
+        while true {
+            if written == outgoing.count {
+                outgoing.removeAll(keepingCapacity: true)
+                written = 0
+                while sent < queue.count, outgoing.count < Self.bufferSize {
+                    outgoing += queue[sent].event.line
+                    outgoing.append(UInt8(ascii: "\n"))
+                    // Its time runs from when there is something to acknowledge.
+                    if sent == 0 { startTimer(run) }
+                    sent += 1
+                }
+                if outgoing.isEmpty { return }
+            }
+            let count = outgoing[written...].withUnsafeBytes { bytes in
+                retrying { Glibc.write(input.raw, bytes.baseAddress, bytes.count) }
+            }
+            // Full, or its reader has gone: then its end is seen soon.
+            guard count > 0 else { return }
+            written += count
+        }
+    }
+
+    private func startTimer(_ run: ProgramRun) {
+        run.setDeadline(MonotonicClock.nanoseconds() + UInt64(hook.timeout * 1e9))
+    }
+
+    private func readAcknowledgements(now: UInt64) {
+        guard let descriptor = acknowledgements else { return }
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        var isFirst = true
+        for _ in 0..<64 {
+            let count = retrying { read(descriptor.raw, &chunk, chunk.count) }
+            guard count > 0 else {
+                if count == 0 { acknowledgements = nil }
+                break
+            }
+            incoming += chunk[..<count]
+            let before = queue.count
+            acknowledgeLines()
+            if queue.count < before { isFirst = false }
+        }
+        guard !isFirst else { return }
+        failures = []
+        run?.setDeadline(sent > 0 ? now + UInt64(hook.timeout * 1e9) : nil)
+    }
+
+    private func acknowledgeLines() {
+        var begin = 0
+        while let feed = incoming[begin...].firstIndex(of: UInt8(ascii: "\n")) {
+            acknowledge(incoming[begin..<feed])
+            begin = feed + 1
+        }
+        if begin > 0 { incoming.removeSubrange(..<begin) }
+        if incoming.count > Self.longestAcknowledgement {
+            log(.warning, "printed a line that is no event_id", [("hook", hook.name)])
+            incoming = []
+        }
+    }
+
+    private func acknowledge(_ bytes: ArraySlice<UInt8>) {
+        // In order, most often the very next one.
+        for index in 0..<sent where queue[index].event.identifier.utf8.elementsEqual(bytes) {
+            lastEventIdentifier = queue[index].event.identifier
+            for _ in 0...index { queue.removeFirst() }
+            sent -= index + 1
+            finished += index + 1
+            return
+        }
+        let text = String(decoding: bytes.prefix(100), as: UTF8.self)
+        log(.warning, "acknowledges what it doesn't have: \(text)", [("hook", hook.name)])
+    }
+
+    private func ended(_ outcome: AttemptOutcome, now: UInt64) {
+        run = nil
+        input = nil
+        acknowledgements = nil
+        sent = 0
+        if isStopping { return }
+        guard let oldest = queue.first else {
+            log(.info, "\(outcome); it is started again for the next event", [("hook", hook.name)])
+            return
+        }
+        let attempt = failures.count + 1
+        let details = [("hook", hook.name), ("event", oldest.event.identifier), ("attempt", "\(attempt)")]
+        failures.append(FailedAttempt(time: Timestamp.now().description, outcome: "\(outcome)"))
+        // Whatever its exit code: it left without acknowledging.
+        let judged = outcome == .ended(.exited(0)) ? AttemptOutcome.ended(.exited(75)) : outcome
+        switch hook.retry.decide(after: judged, attempt: attempt, jitter: .random(in: 0..<1)) {
+        case .done: break
+        case .again(let milliseconds):
+            log(
+                .warning,
+                "\(outcome) with \(queue.count) events not acknowledged; again in "
+                    + "\((milliseconds + 500) / 1000) s", details)
+            notBefore = now + UInt64(milliseconds) * 1_000_000
+        case .giveUp: giveUp(oldest, details, "\(outcome)", now: now)
+        }
+    }
+
+    private func giveUp(_ oldest: Sent, _ details: [(String, String)], _ reason: String, now: UInt64) {
+        if hook.onExhausted == .stop {
+            isPaused = true
+            log(.error, "\(reason): the hook stops here, until it is resumed", details)
+            return
+        }
+        do {
+            try letters.add(oldest.event, failures)
+            log(.error, "\(reason): put with the dead letters", details)
+            lastEventIdentifier = oldest.event.identifier
+            queue.removeFirst()
+            finished += 1
+            failures = []
+            notBefore = now
+        } catch {
+            log(.error, "\(reason); and it can't be put with the dead letters: \(error)", details)
+            notBefore = now + 10_000_000_000
+        }
+    }
+}

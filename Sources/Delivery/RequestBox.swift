@@ -1,0 +1,78 @@
+// What commands ask of a running daemon: a file each in the state directory, and an answer beside it. The daemon's state
+// is never written behind its back.
+
+import FoundationEssentials
+import Glibc
+import Platform
+
+/// What is asked of a daemon.
+package struct Request: Codable, Sendable {
+    /// The kinds of requests.
+    package enum Action: String, Codable, Sendable { case pause, resume }
+
+    package let action: Action
+    package let hook: String
+
+    package init(_ action: Action, hook: String) {
+        self.action = action
+        self.hook = hook
+    }
+}
+
+/// What was asked can't be done.
+package struct RequestError: Error, CustomStringConvertible, Sendable {
+    package let description: String
+    package init(_ description: String) { self.description = description }
+}
+
+/// The directory of requests.
+package struct RequestBox: Sendable {
+    /// Where they are: a daemon watches it.
+    package let directory: String
+
+    package init(_ state: StateDirectory) { directory = "\(state.path)/requests" }
+
+    private struct Answer: Codable { let error: String? }
+
+    /// Answers what was asked since the last time.
+    ///
+    /// - Parameter body: does it.
+    package func answer(_ body: (Request) throws(RequestError) -> Void) {
+        for name in (try? DirectoryEntry.names(in: directory)) ?? [] where name.hasSuffix(".json") {
+            let path = "\(directory)/\(name)"
+            let bytes = try? Files.read(path, limit: 1 << 20)
+            unlink(path)
+            guard let bytes, let request = try? JSONDecoder().decode(Request.self, from: Data(bytes)) else {
+                continue
+            }
+            var answer = Answer(error: nil)
+            do throws(RequestError) { try body(request) } catch { answer = Answer(error: error.description) }
+            guard let data = try? JSONEncoder().encode(answer) else { continue }
+            try? Files.replace(
+                "\(directory)/\(name.dropLast(".json".utf8.count)).answer", with: Array(data), mode: 0o600,
+                sync: false)
+        }
+    }
+
+    /// Asks the daemon that has the directory.
+    ///
+    /// - Throws: `RequestError` with the daemon's reason, or where it doesn't answer; `SystemError`, `Interrupted`.
+    package func ask(_ request: Request, seconds: Int = 10) throws {
+        guard let data = try? JSONEncoder().encode(request) else { return }
+        let name = "\(directory)/\(RandomIdentifier.uuid())"
+        try Files.replace("\(name).json", with: Array(data), mode: 0o600, sync: false)
+        let end = MonotonicClock.nanoseconds() + UInt64(seconds) * 1_000_000_000
+        while MonotonicClock.nanoseconds() < end {
+            if let bytes = try? Files.read("\(name).answer", limit: 1 << 20) {
+                unlink("\(name).answer")
+                if let error = (try? JSONDecoder().decode(Answer.self, from: Data(bytes)))?.error {
+                    throw RequestError(error)
+                }
+                return
+            }
+            try Interruption.sleep(milliseconds: 10)
+        }
+        unlink("\(name).json")
+        throw RequestError("the daemon did not answer within \(seconds) s")
+    }
+}

@@ -1,0 +1,45 @@
+// The short filters: several patterns of a kind are alternatives, all kinds must match. An event that lacks a field
+// doesn't match a filter on it.
+
+import Glibc
+import Notifications
+
+/// Shell patterns on fields.
+package struct ShortFilter: Equatable, Sendable {
+    /// One field's patterns: `*` matches `/` too.
+    package struct Kind: Equatable, Sendable {
+        package let field: Field
+        package var patterns: [String]
+    }
+
+    package private(set) var kinds: [Kind] = []
+
+    package init() {}
+
+    /// Asks a field to match one of the patterns, and of those it was asked for before.
+    package mutating func add(_ field: Field, _ patterns: [String]) {
+        if patterns.isEmpty { return }
+        if let index = kinds.firstIndex(where: { $0.field == field }) {
+            kinds[index].patterns += patterns
+        } else {
+            kinds.append(Kind(field: field, patterns: patterns))
+        }
+    }
+
+    /// Whether an event is wanted.
+    package func matches(_ event: Event) -> Bool {
+        kinds.allSatisfy { kind in event[kind.field].map { Self.matches(kind.patterns, $0) } ?? false }
+    }
+
+    /// Whether a field's value is one that is asked for; false where the field isn't asked about.
+    func accepts(_ value: String, for field: Field) -> Bool {
+        kinds.contains { $0.field == field && Self.matches($0.patterns, value) }
+    }
+
+    private static func matches(_ patterns: [String], _ value: String) -> Bool {
+        var value = value
+        // A value with a NUL would be matched up to it only.
+        guard !value.withUTF8({ $0.contains(0) }) else { return false }
+        return patterns.contains { fnmatch($0, value, 0) == 0 }
+    }
+}

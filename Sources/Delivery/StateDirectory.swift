@@ -1,0 +1,78 @@
+// What a daemon keeps: cursors, dead letters, which hooks are paused, and requests to it. One daemon has it at a time;
+// without a daemon a command takes its place for a moment.
+//
+//   lock                    who has it (an open file description lock; the content is for people)
+//   cursors/HOOK.json       where each hook is
+//   dead/HOOK.jsonl         what each hook could not be told
+//   paused/HOOK             is there as long as the hook is paused
+//   status/HOOK.json        what is being tried again, and why
+//   requests/ID.json        what a command wants of the daemon; it answers in requests/ID.answer
+
+import FoundationEssentials
+import Glibc
+import Platform
+
+/// The state directory can't be used.
+package struct StateError: Error, CustomStringConvertible, Sendable {
+    /// One line: what, where, what to do.
+    package let description: String
+    /// Whether another daemon has it.
+    package let isInUse: Bool
+}
+
+/// A state directory.
+package struct StateDirectory: Sendable {
+    package let path: String
+
+    package init(_ path: String) { self.path = path }
+
+    /// The state directory, locked.
+    package struct Lock: Sendable {
+        private let descriptor: SharedDescriptor
+        fileprivate init(_ descriptor: SharedDescriptor) { self.descriptor = descriptor }
+    }
+
+    /// Takes the directory for this process; it is made where it isn't there.
+    ///
+    /// - Throws: `StateError`.
+    package func lock() throws(StateError) -> Lock {
+        let lockPath = "\(path)/lock"
+        do throws(SystemError) {
+            for name in ["cursors", "dead", "paused", "status", "requests"] {
+                try Files.makeDirectories("\(path)/\(name)", mode: 0o700)
+            }
+            let file = SharedDescriptor(
+                try OwnedDescriptor(opening: lockPath, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600))
+            guard try FileLock.tryDescriptorLock(file.raw, path: lockPath) else {
+                let holder = (try? Files.read(lockPath, limit: 100)).map {
+                    String(decoding: $0.filter { $0 >= 0x20 && $0 < 0x7f }, as: UTF8.self)
+                }
+                throw SystemError("in use by \(holder ?? "another process")", path, code: EBUSY)
+            }
+            _ = ftruncate(file.raw, 0)
+            try Files.writeAll(Array("process \(getpid())\n".utf8), to: file.raw, path: lockPath)
+            return Lock(file)
+        } catch {
+            let isInUse = error.code == EBUSY
+            throw StateError(
+                description: isInUse
+                    ? "\(path) is \(error.operation); one daemon has it at a time" : "\(error)",
+                isInUse: isInUse)
+        }
+    }
+
+    /// Whether a hook is paused.
+    package func isPaused(_ hook: String) -> Bool { Files.exists("\(path)/paused/\(hook)") }
+
+    /// Notes that a hook is paused, or not any more.
+    ///
+    /// - Throws: `SystemError`.
+    package func setPaused(_ hook: String, _ isPaused: Bool) throws(SystemError) {
+        let marker = "\(path)/paused/\(hook)"
+        if isPaused {
+            try Files.replace(marker, with: [], mode: 0o600)
+        } else if unlink(marker) != 0, errno != ENOENT {
+            throw SystemError("remove", marker)
+        }
+    }
+}
