@@ -8,6 +8,8 @@ enum ExitStatusCode {
     case done
     /// Something is wrong with what was looked at.
     case found
+    /// `status`: what a daemon keeps can't be read.
+    case stateUnreadable
     /// The command line is wrong.
     case usage
     /// There is no such stream, or it can't be read.
@@ -25,6 +27,7 @@ enum ExitStatusCode {
         switch self {
         case .done: 0
         case .found: 1
+        case .stateUnreadable: 2
         case .usage: 64
         case .noStream: 66
         case .inUse: 69

@@ -18,7 +18,8 @@ struct FollowRoot: ParsableCommand {
             has a command's name is followed as ./NAME.
             """,
         subcommands: [
-            FollowCommand.self, RunCommand.self, CheckCommand.self, PauseCommand.self, ResumeCommand.self,
+            FollowCommand.self, RunCommand.self, CheckCommand.self, StatusCommand.self, PauseCommand.self,
+            ResumeCommand.self,
             VerifyCommand.self,
         ], defaultSubcommand: FollowCommand.self)
 }
@@ -43,6 +44,7 @@ enum FollowProgram {
             case let command as FollowCommand: return try FollowSession(command, watcher: watcher).run()
             case let command as RunCommand: return try command.deliver(watcher: watcher)
             case let command as CheckCommand: return try command.check()
+            case let command as StatusCommand: return try command.look()
             case let command as PauseCommand: try command.apply()
             case let command as ResumeCommand: try command.apply()
             case let command as VerifyCommand: return try command.verify()

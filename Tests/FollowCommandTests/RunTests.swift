@@ -193,6 +193,31 @@ struct RunTests {
         #expect(try stop(running).code == 0)
     }
 
+    @Test("status says how far each hook is behind, and its thresholds make it a check")
+    func status() throws {
+        _ = try follow.script("hook", "[ $DUCC_LAYER = 0 ] && exit 65; echo $DUCC_LAYER >> out\n")
+        let config = follow.directory.path("follow.yaml")
+        func status(_ options: String...) throws -> CommandResult {
+            try Support.run(Programs.follow, ["status", "--config", config] + options)
+        }
+        let running = try run("  - {name: a, exec: [./hook], action: publish_test, from: start}\n")
+        try emit(0..<2)
+        try waitUntil("both are done with") { follow.lines("out") == ["1"] }
+        #expect(try stop(running).code == 0)
+        #expect(try status().output == "a: nothing waits; 1 given up\n")
+        #expect(try status("--max-dead", "1", "--max-lag", "1h").code == 0)
+        #expect(try status("--max-dead", "0").code == 1)
+        try emit(2..<4)
+        try emit(4..<5, .test)
+        let json = try status("--json")
+        #expect(
+            try runSuccessfully(
+                "jq", ["-rn", "--argjson", "s", json.output, "$s | [.hook, .events, .dead, .paused] | @csv"])
+                == "\"a\",2,1,false\n")
+        try Files.removeTree(follow.directory.path("state/cursors"))
+        #expect(try status().code == 2)
+    }
+
     @Test("one daemon has a state directory; another says who it is, with exit code 69")
     func lock() throws {
         _ = try follow.script("hook", "exit 0\n")

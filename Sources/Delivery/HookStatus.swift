@@ -1,0 +1,70 @@
+// Where a hook is, told from what lies on the disk: whether a daemon runs or not, and without asking it.
+
+import FoundationEssentials
+import Following
+import Notifications
+import Platform
+
+/// How far one hook is behind its stream.
+package struct HookStatus: Codable, Equatable, Sendable {
+    package let hook: String
+    package let isPaused: Bool
+    /// Events that are not done, and match the hook's filter.
+    package let events: Int
+    /// Bytes behind its position, whatever is in them.
+    package let bytes: Int64
+    /// How old the oldest event is that is not done, in seconds; 0 where none is.
+    package let seconds: Double
+    /// Events that were given up.
+    package let dead: Int
+    /// The last event that was done; nil before the first.
+    package let lastEventIdentifier: String?
+
+    enum CodingKeys: String, CodingKey {
+        case hook, events, bytes, seconds, dead
+        case isPaused = "paused"
+        case lastEventIdentifier = "last_event_id"
+    }
+
+    /// Looks at a hook.
+    ///
+    /// - Parameter now: seconds since 1970.
+    /// - Throws: `StateError` where its cursor can't be read, `SystemError` where the stream can't, `Interrupted`.
+    package static func look(
+        at hook: HookConfiguration, of configuration: Configuration, now: Double
+    ) throws -> HookStatus {
+        let path = "\(configuration.state)/cursors/\(hook.name).json"
+        let bytes: [UInt8]
+        do throws(SystemError) { bytes = try Files.read(path) } catch {
+            throw StateError(
+                description:
+                    "\(error); the hook \(hook.name) has not been run yet, or the state is elsewhere",
+                isInUse: false)
+        }
+        guard let cursor = try? JSONDecoder().decode(Cursor.self, from: Data(bytes)) else {
+            throw StateError(description: "\(path) is no cursor", isInUse: false)
+        }
+        let done = Set(cursor.files.flatMap { $0.done ?? [] })
+        let follower = try StreamFollower(path: configuration.stream, start: .cursor(cursor), watcher: nil)
+        var events = 0
+        var behind: Int64 = 0
+        var oldest: Double?
+        while let followed = try follower.next() {
+            try Interruption.check()
+            if let place = follower.place { behind += place.end - place.begin }
+            guard case .event(let event) = followed, hook.filter.matches(event),
+                !done.contains(follower.place?.end ?? -1)
+            else { continue }
+            events += 1
+            if oldest == nil, let time = event.timestamp.flatMap({ Timestamp(rfc3339: $0) }) {
+                oldest = Double(time.seconds)
+            }
+        }
+        return HookStatus(
+            hook: hook.name, isPaused: StateDirectory(configuration.state).isPaused(hook.name),
+            events: events,
+            bytes: behind, seconds: oldest.map { max(0, now - $0) } ?? 0,
+            dead: DeadLetters(hook: hook.name, state: configuration.state).count,
+            lastEventIdentifier: cursor.lastEventIdentifier)
+    }
+}
