@@ -12,7 +12,7 @@ package enum Decompression {
         let peeked = PeekedStream(source)
         let magic = try peeked.peek(4)
         if magic.starts(with: gzip) { return GzipStream(peeked) }
-        return isCompressed(magic) ? try LibarchiveFilterStream(peeked) : peeked
+        return isCompressed(magic) ? try LibarchiveFilterStream(peeked, .zstandard) : peeked
     }
 
     /// Whether a stream with these first bytes (four, or fewer where there are no more) is decompressed by `stream`.
@@ -70,8 +70,8 @@ final class PeekedStream: SkippingStream {
         return try source.next()
     }
 
-    func skip(_ count: Int64) throws -> Int64 {
+    func skip(_ count: Int64) -> Int64 {
         guard front.isEmpty, rest.isEmpty, let source = source as? any SkippingStream else { return 0 }
-        return try source.skip(count)
+        return source.skip(count)
     }
 }

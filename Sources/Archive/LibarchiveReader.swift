@@ -15,8 +15,8 @@ final class LibarchiveHandle {
     enum Content {
         /// tar in all its forms, uncompressed.
         case tar
-        /// Compressed bytes of any kind, as one nameless entry.
-        case compressed
+        /// Compressed bytes, as one nameless entry.
+        case compressed(StreamCompression)
     }
 
     init(_ source: any ByteStream, _ content: Content) throws {
@@ -27,12 +27,13 @@ final class LibarchiveHandle {
         case .tar:
             archive_read_support_format_tar(archive)
             archive_read_support_format_empty(archive)
-        case .compressed:
+        case .compressed(let compression):
             archive_read_support_format_raw(archive)
-            archive_read_support_filter_zstd(archive)
-            archive_read_support_filter_xz(archive)
-            archive_read_support_filter_bzip2(archive)
-            archive_read_support_filter_gzip(archive)
+            // Found out by itself, it would take what is inside for compressed too where that looks so.
+            guard archive_read_append_filter(archive, compression.filter) == ARCHIVE_OK else {
+                archive_read_free(archive)
+                throw ArchiveError("this libarchive can't read \(compression.rawValue)")
+            }
         }
         let code = archive_read_open2(
             archive, Unmanaged.passUnretained(self).toOpaque(), nil,
@@ -53,10 +54,7 @@ final class LibarchiveHandle {
                     guard let context else { return 0 }
                     let handle = Unmanaged<LibarchiveHandle>.fromOpaque(context).takeUnretainedValue()
                     guard let source = handle.source as? any SkippingStream else { return 0 }
-                    do { return try source.skip(count) } catch {
-                        handle.failure = error
-                        return la_int64_t(ARCHIVE_FATAL)
-                    }
+                    return source.skip(count)
                 } : nil, nil)
         guard code == ARCHIVE_OK else { throw error() }
     }
@@ -70,16 +68,29 @@ final class LibarchiveHandle {
     func error() -> any Error { failure ?? ArchiveError(archive: archive) }
 }
 
+/// How a stream is compressed that ISA-L doesn't know.
+package enum StreamCompression: String, Sendable {
+    case zstandard, xz, bzip2
+
+    var filter: CInt {
+        switch self {
+        case .zstandard: ARCHIVE_FILTER_ZSTD
+        case .xz: ARCHIVE_FILTER_XZ
+        case .bzip2: ARCHIVE_FILTER_BZIP2
+        }
+    }
+}
+
 /// Bytes decompressed by libarchive's filters: for what ISA-L doesn't know.
 package final class LibarchiveFilterStream: ByteStream {
     private let handle: LibarchiveHandle
     private var ended = false
 
-    /// A stream that decompresses `source`, by content.
+    /// A stream that decompresses `source`.
     ///
     /// - Throws: the source's error, `ArchiveError`.
-    package init(_ source: any ByteStream) throws {
-        handle = try LibarchiveHandle(source, .compressed)
+    package init(_ source: any ByteStream, _ compression: StreamCompression) throws {
+        handle = try LibarchiveHandle(source, .compressed(compression))
         var entry: OpaquePointer?
         let code = archive_read_next_header(handle.archive, &entry)
         if code == ARCHIVE_EOF { ended = true } else if code != ARCHIVE_OK { throw handle.error() }

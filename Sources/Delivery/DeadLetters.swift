@@ -90,6 +90,16 @@ package struct DeadLetters: Sendable {
     /// How many there are.
     package var count: Int { (try? all().count) ?? 0 }
 
+    /// A dead letter that was delivered once more is done with: it leaves the file.
+    ///
+    /// - Parameter cameBack: whether it is one.
+    func settle(_ event: Event, cameBack: Bool, _ log: DeliveryLog) {
+        guard cameBack else { return }
+        do throws(SystemError) { try remove([event.identifier]) } catch {
+            log(.error, "\(error)", [("hook", hook), ("event", event.identifier)])
+        }
+    }
+
     /// Removes the events of these identifiers, in one step.
     ///
     /// - Returns: how many there were of them.

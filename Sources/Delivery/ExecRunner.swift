@@ -106,6 +106,7 @@ package final class ExecRunner: HookRunner {
         switch hook.retry.decide(after: outcome, attempt: assignment.attempt, jitter: .random(in: 0..<1)) {
         case .done:
             log(.debug, "done", details(assignment))
+            letters.settle(assignment.event, cameBack: assignment.place == nil, log)
             finish(assignment)
         case .again(let milliseconds):
             log(
@@ -127,6 +128,7 @@ package final class ExecRunner: HookRunner {
             return
         }
         do {
+            letters.settle(assignment.event, cameBack: assignment.place == nil, log)
             try letters.add(assignment.event, assignment.failures + [failure])
             log(.error, "\(reason): put with the dead letters", details(assignment))
             finish(assignment)

@@ -226,6 +226,9 @@ package final class PipeRunner: HookRunner {
         // In order, most often the very next one.
         for index in 0..<sent where queue[index].event.identifier.utf8.elementsEqual(bytes) {
             lastEventIdentifier = queue[index].event.identifier
+            for position in 0...index where queue[position].place == nil {
+                letters.settle(queue[position].event, cameBack: true, log)
+            }
             for _ in 0...index { queue.removeFirst() }
             sent -= index + 1
             finished += index + 1
@@ -269,6 +272,7 @@ package final class PipeRunner: HookRunner {
             return
         }
         do {
+            letters.settle(oldest.event, cameBack: oldest.place == nil, log)
             try letters.add(oldest.event, failures)
             log(.error, "\(reason): put with the dead letters", details)
             lastEventIdentifier = oldest.event.identifier

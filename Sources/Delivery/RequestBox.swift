@@ -8,14 +8,23 @@ import Platform
 /// What is asked of a daemon.
 package struct Request: Codable, Sendable {
     /// The kinds of requests.
-    package enum Action: String, Codable, Sendable { case pause, resume }
+    package enum Action: String, Codable, Sendable {
+        case pause, resume
+        /// Dead letters are delivered once more.
+        case replay
+        /// Dead letters are removed.
+        case drop
+    }
 
     package let action: Action
     package let hook: String
+    /// The events that are meant.
+    package let identifiers: [String]
 
-    package init(_ action: Action, hook: String) {
+    package init(_ action: Action, hook: String, identifiers: [String] = []) {
         self.action = action
         self.hook = hook
+        self.identifiers = identifiers
     }
 }
 

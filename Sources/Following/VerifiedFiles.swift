@@ -37,7 +37,9 @@ struct VerifiedFile {
         switch compression {
         case nil: return raw
         case "gz": return GzipStream(raw)
-        case "xz", "zst", "bz2": return try LibarchiveFilterStream(raw)
+        case "xz": return try LibarchiveFilterStream(raw, .xz)
+        case "zst": return try LibarchiveFilterStream(raw, .zstandard)
+        case "bz2": return try LibarchiveFilterStream(raw, .bzip2)
         case .some(let other): throw ArchiveError("files compressed as .\(other) are not understood")
         }
     }

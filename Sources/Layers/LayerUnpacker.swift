@@ -54,11 +54,15 @@ package enum LayerUnpacker {
     ) throws -> UnpackedLayer {
         let fetched = ReadAheadStream(blob)
         let inflated = ReadAheadStream(try Decompression.stream(fetched))
-        func stop() {
-            inflated.stop()
-            fetched.stop()
+        func cancel() { for stream in [fetched, inflated] { stream.cancel() } }
+        // Until then the blob is the first thread's: a compressed stream may end before the blob does.
+        func stop() -> (any Error)? {
+            cancel()
+            let inner = inflated.stop()
+            return fetched.stop() ?? inner
         }
-        defer { stop() }
+        // A refused layer's error doesn't wait for what the other side has still to send.
+        defer { cancel() }
         let archive = try HashingStream(inflated, limit: limits.bytes)
         let writer = try LayerWriter(root: root, limits: limits)
         do {
@@ -68,12 +72,14 @@ package enum LayerUnpacker {
                 try writer.add(entry, from: reader)
             }
         } catch let error as ArchiveError {
-            // Bytes that aren't the ones the manifest names explain a damaged archive better than the damage does.
-            stop()
+            // Bytes that didn't come, or aren't the ones the manifest names, explain a damaged archive better than the
+            // damage does.
+            if let cause = stop(), !(cause is ArchiveError) { throw cause }
             try blob.drain()
             throw error
         }
         let found = try archive.finish()
+        if let failure = stop() { throw failure }
         try blob.drain()
         guard let digest = Digest(sha256Hex: found), diffIdentifier == nil || diffIdentifier == digest else {
             throw LayerError(

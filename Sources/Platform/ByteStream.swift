@@ -17,8 +17,7 @@ public protocol SkippingStream: ByteStream {
     /// Passes over bytes.
     ///
     /// - Returns: how many, `count` at the most; 0 where the next ones have to be read.
-    /// - Throws: as `next`.
-    func skip(_ count: Int64) throws -> Int64
+    func skip(_ count: Int64) -> Int64
 }
 
 extension ByteStream {
@@ -68,6 +67,7 @@ public final class FileStream: SkippingStream {
     ///
     /// - Throws: `SystemError`.
     public func next() throws -> UnsafeRawBufferPointer {
+        if offset == nil { try waitForInput() }
         let count = retrying {
             if let offset { return pread(descriptor.raw, buffer.baseAddress, buffer.count, off_t(offset)) }
             return read(descriptor.raw, buffer.baseAddress, buffer.count)
@@ -77,14 +77,23 @@ public final class FileStream: SkippingStream {
         return UnsafeRawBufferPointer(rebasing: buffer[..<count])
     }
 
+    /// A pipe's writer may take its time: a signal ends the wait.
+    private func waitForInput() throws(Interrupted) {
+        var waiting = [
+            pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: Interruption.descriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        _ = retrying { poll(&waiting, 2, -1) }
+        try Interruption.check()
+    }
+
     /// Passes over bytes of a file that has places, but not over its end.
-    ///
-    /// - Throws: `SystemError`.
-    public func skip(_ count: Int64) throws -> Int64 {
+    public func skip(_ count: Int64) -> Int64 {
         guard let offset else { return 0 }
         var information = stat()
-        guard fstat(descriptor.raw, &information) == 0 else { throw SystemError("look at", path) }
-        guard information.st_mode & S_IFMT == S_IFREG else { return 0 }
+        guard fstat(descriptor.raw, &information) == 0, information.st_mode & S_IFMT == S_IFREG else {
+            return 0
+        }
         let skipped = max(0, min(count, Int64(information.st_size) - offset))
         self.offset = offset + skipped
         return skipped

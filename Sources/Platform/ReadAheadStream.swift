@@ -12,9 +12,10 @@ public protocol FillingStream: ByteStream {
     func fill(_ buffer: UnsafeMutableRawBufferPointer) throws -> Int
 }
 
-/// A stream whose source is read ahead, from its second chunk on: a short stream needs no thread.
+/// A stream whose source is read ahead, once it has filled a chunk: a short stream needs no thread.
 ///
-/// The source is the other thread's until this stream has ended, thrown or been stopped.
+/// The source is the other thread's until this stream has ended, thrown or been stopped; where it is let go of before,
+/// the other thread gives it up as soon as the source lets it.
 public final class ReadAheadStream: ByteStream {
     /// How many chunks are ahead at the most, the one that is lent included: 4 MiB, which keep the other side of a
     /// connection from waiting for us.
@@ -24,12 +25,17 @@ public final class ReadAheadStream: ByteStream {
     private let reader: Reader
     private var thread: RunningThread?
     private var lent: UnsafeMutableRawBufferPointer?
-    private var isFirst = true
+    /// Whether the last chunk was a full one: there is more, most likely.
+    private var isLong = false
 
     /// A stream that reads `source` ahead.
     public init(_ source: any ByteStream) { reader = Reader(source) }
 
-    deinit { stop() }
+    deinit {
+        // The source may keep its thread waiting for long: it ends on its own, and takes the source along.
+        reader.cancel()
+        thread?.detach()
+    }
 
     /// The next bytes that were read ahead, once there are any.
     ///
@@ -37,11 +43,10 @@ public final class ReadAheadStream: ByteStream {
     public func next() throws -> UnsafeRawBufferPointer {
         if let lent { reader.giveBack(lent) }
         lent = nil
-        if thread == nil {
+        if thread == nil, !reader.hasEnded {
             // Where the system has no more threads this one does the work.
-            if !isFirst { thread = try? Threads.start { [reader] in while reader.readChunk() {} } }
+            if isLong { thread = try? Threads.start { [reader] in while reader.readChunk() {} } }
             if thread == nil { _ = reader.readChunk() }
-            isFirst = false
         }
         do {
             guard let chunk = try reader.take() else {
@@ -49,6 +54,7 @@ public final class ReadAheadStream: ByteStream {
                 return UnsafeRawBufferPointer(start: nil, count: 0)
             }
             lent = chunk.buffer
+            isLong = chunk.count == Self.chunkSize
             return UnsafeRawBufferPointer(rebasing: chunk.buffer[..<chunk.count])
         } catch {
             stop()
@@ -56,11 +62,18 @@ public final class ReadAheadStream: ByteStream {
         }
     }
 
+    /// Asks the reading ahead to end, without waiting for it: for a chain of streams, before the first is stopped.
+    public func cancel() { reader.cancel() }
+
     /// Ends the reading ahead: the stream is at its end, and the source the caller's again.
-    public func stop() {
-        reader.stop()
+    ///
+    /// - Returns: the source's error, where it had one that `next` has not thrown.
+    @discardableResult
+    public func stop() -> (any Error)? {
+        reader.cancel()
         thread?.join()
         thread = nil
+        return reader.takeFailure()
     }
 
     /// Reads the source and hands over filled buffers for empty ones.
@@ -112,7 +125,7 @@ public final class ReadAheadStream: ByteStream {
                 return count > 0
             } catch {
                 state.change { state in
-                    state.failure = error
+                    if state.failure == nil { state.failure = error }
                     state.hasEnded = true
                 }
                 return false
@@ -123,7 +136,7 @@ public final class ReadAheadStream: ByteStream {
             if let source = source as? any FillingStream { return try source.fill(buffer) }
             if let failure { throw failure }
             var count = 0
-            while count < buffer.count {
+            while count < buffer.count, count == 0 || !hasEnded {
                 do { if rest.isEmpty { rest = try source.next() } } catch {
                     if count == 0 { throw error }
                     failure = error
@@ -154,11 +167,20 @@ public final class ReadAheadStream: ByteStream {
             state.change { $0.empty.append(buffer) }
         }
 
-        func stop() {
+        /// Whether nothing more will be read.
+        var hasEnded: Bool { state.wait { $0.hasEnded } }
+
+        func cancel() {
             state.change { state in
                 state.filled = []
-                state.failure = nil
                 state.hasEnded = true
+            }
+        }
+
+        func takeFailure() -> (any Error)? {
+            state.wait { state in
+                defer { state.failure = nil }
+                return .some(state.failure)
             }
         }
     }

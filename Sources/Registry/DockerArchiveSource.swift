@@ -90,7 +90,9 @@ final class DockerArchiveSource: ImageSource {
     private func decompressed() throws -> SharedDescriptor {
         let archive: SharedDescriptor
         do throws(SystemError) {
-            archive = SharedDescriptor(try OwnedDescriptor(opening: path, O_RDONLY))
+            // A FIFO would make us wait for a writer here, where no signal ends the wait.
+            archive = SharedDescriptor(try OwnedDescriptor(opening: path, O_RDONLY | O_NONBLOCK))
+            _ = fcntl(archive.raw, F_SETFL, 0)
         } catch { throw SourceError("\(reference): \(error)") }
         var information = stat()
         var magic = [UInt8](repeating: 0, count: 4)

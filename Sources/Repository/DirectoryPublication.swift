@@ -104,12 +104,12 @@ final class DirectoryPublication: Publication {
             try checkReusedLayers()
             try checkPublicPath()
             // What is visible without a record is of a run that was killed before it wrote one, and told nobody.
-            let isNoted =
-                try repository.record(plan.reference.publicPath)?.configurationDigest
-                == plan.configurationDigest.description
-            let layers = plan.contents.layers ? try publishLayers(isImageNoted: isNoted) : []
+            let record = try repository.record(plan.reference.publicPath)
+            let isNoted = record?.configurationDigest == plan.configurationDigest.description
+            let isUntold = !isNoted || record?.unannounced?.flat == true
+            let layers = plan.contents.layers ? try publishLayers() : []
             try publishFlatImage()
-            let linkChanged = plan.contents.flat && (!isLinked || !isNoted)
+            let linkChanged = plan.contents.flat && (!isLinked || isUntold)
             let isNew = linkChanged || flatEntries.withLock { $0 != nil }
             let unannounced = ImageRecord.Unannounced(
                 layers: layers.map(\.hex), flat: isNew && plan.contents.flat)
@@ -150,6 +150,8 @@ final class DirectoryPublication: Publication {
         if !result.context.isEmpty {
             files.append((RepositoryLayout.layerContextName, result.context.encoded()))
         }
+        // Where it becomes visible and this run is killed before it tells, another one will.
+        if plan.isAnnounced { files.append((RepositoryLayout.untoldMarkName, Array(staging.name.utf8))) }
         for (name, bytes) in files {
             try Files.replace("\(directory)/\(name)", with: bytes, sync: false, at: descriptor)
         }
@@ -204,29 +206,33 @@ final class DirectoryPublication: Publication {
         throw RepositoryError(.refused, "\(path) is in the way: it is no symbolic link")
     }
 
-    /// - Returns: those that somebody is to be told of: the ones that became visible, and the ones that a killed run of
-    ///   this very image left.
-    private func publishLayers(isImageNoted: Bool) throws -> [Digest] {
-        let name = plan.configurationDigest.description
-        var placed: [Digest] = []
-        var found: [Digest] = []
+    /// - Returns: those that somebody is to be told of: the ones that became visible now, and the ones that did in a run
+    ///   that was killed before it could tell.
+    private func publishLayers() throws -> [Digest] {
+        var published: [Digest] = []
+        var seen: Set<Digest> = []
         for (index, layer) in plan.layers.enumerated() {
             let digest = layer.descriptor.digest
             if layer.isNew, plan.replacesLayers || !repository.hasLayer(digest) {
                 try place("\(staging.path)/\(Self.stagedLayer(index))", RepositoryLayout.layer(digest))
-                placed.append(digest)
-            } else if try addOrigin(to: digest) == name {
-                found.append(digest)
+            } else {
+                try addOrigin(to: digest)
+                guard plan.isAnnounced, try takeOver(digest) else { continue }
             }
+            if seen.insert(digest).inserted { published.append(digest) }
         }
-        // Whoever published the same image under another name told of its layers.
-        guard !isImageNoted, !found.isEmpty,
-            try !repository.records().contains(where: { $0.configurationDigest == name })
-        else { return placed }
-        var seen: Set<Digest> = []
-        return plan.layers.map(\.descriptor.digest).filter {
-            (placed.contains($0) || found.contains($0)) && seen.insert($0).inserted
-        }
+        return published
+    }
+
+    /// Looks whether nobody was told of a layer that is there; then it is this run's to tell.
+    private func takeOver(_ digest: Digest) throws(SystemError) -> Bool {
+        let mark = repository.path(RepositoryLayout.untoldMark(digest))
+        guard let owner = try? Files.read(mark, limit: 100),
+            // A run that is still alive tells of its own.
+            !staging.isAnothers(String(decoding: owner, as: UTF8.self))
+        else { return false }
+        try Files.replace(mark, with: Array(staging.name.utf8), sync: false)
+        return true
     }
 
     /// Puts the flat image into its place, unless another publication did so meanwhile.
@@ -256,20 +262,16 @@ final class DirectoryPublication: Publication {
     }
 
     /// Notes in a layer that was there before that this image uses it too.
-    ///
-    /// - Returns: the image that brought the layer, by its configuration.
-    private func addOrigin(to digest: Digest) throws -> String? {
+    private func addOrigin(to digest: Digest) throws {
         let path = repository.path("\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerOriginName)")
         let old = (try? Files.read(path, limit: 64 << 20)).flatMap {
             RepositoryJSON.decode(OriginFile.self, from: $0)
         }
         var origin = old ?? OriginFile(origin: [])
         let name = plan.configurationDigest.description
-        let first = origin.origin.first
-        if origin.origin.contains(name) { return first }
+        if origin.origin.contains(name) { return }
         origin.origin.append(name)
         try Files.replace(path, with: try RepositoryJSON.encode(origin), sync: false)
-        return first
     }
 
     private static let stagedRecord = "record"

@@ -106,7 +106,10 @@ package struct DirectoryRepository: ImageRepository {
     }
 
     package func noteAnnounced(_ publicPath: String) throws {
-        guard var record = try record(publicPath), record.unannounced != nil else { return }
+        guard var record = try record(publicPath), let unannounced = record.unannounced else { return }
+        for layer in unannounced.layers.compactMap({ Digest(sha256Hex: $0) }) {
+            unlink(path(RepositoryLayout.untoldMark(layer)))
+        }
         record.unannounced = nil
         let directory = path(RepositoryLayout.imageMetadata(publicPath))
         // Not forced to disk: after a crash the events come once more.

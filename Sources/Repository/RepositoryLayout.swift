@@ -28,6 +28,11 @@ package enum RepositoryLayout {
     /// What a layer leaves open (`LayerContext`); absent where that is nothing.
     package static let layerContextName = ".metadata/context"
 
+    /// There as long as nobody was told of the layer: the name of the staging directory that it is from.
+    package static let untoldMarkName = ".metadata/untold"
+    /// A layer's mark.
+    package static func untoldMark(_ digest: Digest) -> String { layer(digest) + "/" + untoldMarkName }
+
     /// A flat image's root, by its configuration's digest: `.flat/<2>/<hex>`.
     package static func flatImage(_ configuration: Digest) -> String {
         "\(flat)/\(configuration.hex.prefix(2))/\(configuration.hex)"

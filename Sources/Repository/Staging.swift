@@ -16,6 +16,8 @@ final class Staging: Sendable {
     /// The repository's own lock, for writers on other hosts. Its name is none of a staging directory's lock.
     static let repositoryLock = "\(directory)/repository-lock"
 
+    /// The directory's name: of this publication and of no other.
+    let name: String
     /// The directory's path.
     let path: String
     /// The directory.
@@ -30,6 +32,7 @@ final class Staging: Sendable {
         let parent = "\(repository)/\(Self.directory)"
         try Files.makeDirectories(parent, mode: 0o700)
         let (name, lock) = try Self.makeLock(in: parent)
+        self.name = name
         self.lock = lock
         lockPath = "\(parent)/\(name).lock"
         path = "\(parent)/\(name)"
@@ -43,6 +46,12 @@ final class Staging: Sendable {
             unlink(lockPath)
             throw error
         }
+    }
+
+    /// Whether a name is that of another publication that is under way. (Those of processes that are gone were cleaned
+    /// when the repository was opened.)
+    func isAnothers(_ other: String) -> Bool {
+        other != name && Files.exists("\(Files.parentPath(of: path))/\(other).lock")
     }
 
     /// Removes the directory with what is left in it.

@@ -14,6 +14,10 @@ package enum PasswordPrompt {
         guard tcgetattr(0, &shown) == 0 else { return nil }
         var hidden = shown
         hidden.c_lflag &= ~tcflag_t(ECHO)
+        // Stopped or quitted from the keyboard, the terminal would stay as it is now, or show what is typed later.
+        withUnsafeMutableBytes(of: &hidden.c_cc) { keys in
+            for key in [VSUSP, VQUIT] { keys[Int(key)] = 0 }
+        }
         guard tcsetattr(0, TCSAFLUSH, &hidden) == 0 else { throw SystemError("set up the terminal") }
         defer {
             tcsetattr(0, TCSAFLUSH, &shown)

@@ -28,8 +28,15 @@ struct DownloadManifestCommand: DUCCCommand {
         guard !reference.tagHasWildcard else {
             throw UsageError(description: "\(reference) means several images: name one tag")
         }
-        let client = try context.registryClient(
-            showing: try username.map { try UserPassword.credential($0, at: reference) })
+        var credential: Credential?
+        if let username {
+            guard case .registry = reference.source else {
+                throw UsageError(
+                    description: "--username is for an image of a registry, which \(reference) is not")
+            }
+            credential = try UserPassword.credential(username, at: reference)
+        }
+        let client = try context.registryClient(showing: credential)
         let source = try ImageSources.open(reference, client: client)
         let manifest = try source.resolve(platform.platform).document.bytes
         try Files.writeAll(manifest, to: 1, path: "standard output")

@@ -101,7 +101,6 @@ struct CommandContext {
     private func temporaryDirectory(_ environment: [String: String]) throws(UsageError) -> String {
         let choices = [
             ("--temporary-dir", global.temporaryDir), ("DUCC_TMP_DIR", environment["DUCC_TMP_DIR"]),
-            ("TMPDIR", environment["TMPDIR"]),
         ]
         for case (let name, let path?) in choices where !path.isEmpty {
             guard Files.isDirectory(path) else {
@@ -110,6 +109,8 @@ struct CommandContext {
             }
             return path
         }
+        // Set for everybody, and often left over: no reason to stop where it is wrong.
+        if let path = environment["TMPDIR"], Files.isDirectory(path) { return path }
         return "/tmp"
     }
 }

@@ -19,7 +19,7 @@ struct FollowRoot: ParsableCommand {
             """,
         subcommands: [
             FollowCommand.self, RunCommand.self, CheckCommand.self, StatusCommand.self, PauseCommand.self,
-            ResumeCommand.self,
+            ResumeCommand.self, DeadCommand.self,
             VerifyCommand.self,
         ], defaultSubcommand: FollowCommand.self)
 }
@@ -44,6 +44,10 @@ enum FollowProgram {
             case let command as FollowCommand: return try FollowSession(command, watcher: watcher).run()
             case let command as RunCommand: return try command.deliver(watcher: watcher)
             case let command as CheckCommand: return try command.check()
+            case let command as DeadCommand.List: try command.apply()
+            case let command as DeadCommand.Show: try command.apply()
+            case let command as DeadCommand.Replay: try command.apply()
+            case let command as DeadCommand.Drop: try command.apply()
             case let command as StatusCommand: return try command.look()
             case let command as PauseCommand: try command.apply()
             case let command as ResumeCommand: try command.apply()

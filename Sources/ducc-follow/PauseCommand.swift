@@ -12,20 +12,30 @@ struct HookOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The daemon's configuration.", valueName: "follow.yaml"))
     var config = "/etc/ducc/follow.yaml"
 
-    /// Asks a running daemon; without one, does it in its place.
+    /// The state of the configuration's daemon.
     ///
-    /// - Parameter alone: done with the state directory locked.
-    /// - Throws: `RequestError`, `StateError`, `ConfigurationError`, `SystemError`, `Interrupted`.
-    func apply(_ action: Request.Action, alone: (StateDirectory) throws -> Void) throws {
+    /// - Throws: `RequestError` where it has no such hook, `ConfigurationError`.
+    func state() throws -> StateDirectory {
         let configuration = try Configuration.read(path: config)
         guard configuration.hooks.contains(where: { $0.name == hook }) else {
             throw RequestError("\(config) has no hook '\(hook)'")
         }
-        let state = StateDirectory(configuration.state)
+        return StateDirectory(configuration.state)
+    }
+
+    /// Asks a running daemon; without one, does it in its place.
+    ///
+    /// - Parameter alone: done with the state directory locked.
+    /// - Throws: `RequestError`, `StateError`, `ConfigurationError`, `SystemError`, `Interrupted`.
+    func apply(
+        _ action: Request.Action, _ identifiers: [String] = [], alone: (StateDirectory) throws -> Void
+    ) throws {
+        let state = try self.state()
         let lock: StateDirectory.Lock
         do throws(StateError) { lock = try state.lock() } catch {
             guard error.isInUse else { throw error }
-            return try RequestBox(state).ask(Request(action, hook: hook))
+            return try RequestBox(state).ask(
+                Request(action, hook: hook, identifiers: identifiers))
         }
         try withExtendedLifetime(lock) { try alone(state) }
     }

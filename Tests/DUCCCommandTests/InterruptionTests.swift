@@ -124,6 +124,22 @@ struct InterruptionTests {
         #expect(!Files.exists(converting.path(".layers")))
     }
 
+    @Test("a refused layer is said at once, however long its registry takes for the rest")
+    func refusedSoon() throws {
+        let converting = try Converting()
+        let bytes = (0..<(3 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 7 ^ $0 >> 9) }
+        let image = TestImage({ tar in
+            tar.file("../escape", "x")
+            tar.add("large", content: bytes)
+        })
+        let written = try image.write(to: converting.layout, tag: "1")
+        let server = try Self.stallingRegistry(converting.layout, written)
+        let result = try converting.start(
+            ["convert-single-image", "http://\(server.host)/image:1", converting.repository]
+        ).wait(seconds: 10)
+        #expect(result.code == 1 && result.errors.contains("escape"), "\(result.status) \(result.errors)")
+    }
+
     @Test("the lock that DUCC takes is waited for, and who holds it is said")
     func lock() throws {
         let converting = try Converting()

@@ -139,6 +139,47 @@ struct SharedRepositoryTests {
         #expect(try converting.actions().suffix(2) == ["skip_image", "end_ducc"])
     }
 
+    @Test("a layer is told of once, under whatever names its image comes and goes")
+    func toldOnce() throws {
+        let converting = try Converting()
+        let registry = try DockerRegistry()
+        func push(_ content: String, _ tag: String) throws {
+            try TestImage({ $0.file("x", content) }).write(to: converting.layout, tag: content)
+            try registry.push(converting.layout, tag: content, as: "a:\(tag)")
+            #expect(try converting.convert("http://\(registry.host)/a:\(tag)").code == 0)
+        }
+        for (content, tag) in [("one", "latest"), ("two", "latest"), ("one", "old"), ("one", "older")] {
+            try push(content, tag)
+        }
+        let told = try converting.events().filter { $0.action == .publishLayer }.compactMap {
+            $0[.layerDigest]
+        }
+        #expect(told.count == 2 && Set(told).count == 2)
+        #expect(try converting.events().count { $0.action == .publishImage } == 4)
+    }
+
+    @Test("a layer that a killed run left untold is told of by the next one that uses it, once")
+    func untoldLayer() throws {
+        let converting = try Converting()
+        let shared = TestImage.Layer(TarBuilder.archive { $0.file("shared", "x") })
+        func convert(_ name: String) throws -> [String] {
+            let own = TestImage.Layer(TarBuilder.archive { $0.file(name, name) })
+            try TestImage([shared, own]).write(to: converting.layout, tag: name)
+            let before = try Files.exists(converting.log) ? converting.events().count : 0
+            #expect(try converting.convert("oci:\(converting.layout):\(name)").code == 0)
+            return try converting.events()[before...].compactMap {
+                $0.action == .publishLayer ? $0[.layerDigest] : nil
+            }
+        }
+        let digest = try convert("first")[0]
+        let mark = converting.path(".layers/\(digest.prefix(2))/\(digest)/.metadata/untold")
+        #expect(!Files.exists(mark))
+        try Files.replace(mark, with: Array(RandomIdentifier.uuid().utf8))
+        #expect(try convert("second").first == digest)
+        #expect(!Files.exists(mark))
+        #expect(try convert("third").count == 1)
+    }
+
     @Test("what a killed run left in staging is removed by any later one")
     func staleStaging() throws {
         let converting = try Converting()

@@ -80,7 +80,13 @@ struct TemporaryDirectoryTests {
         #expect(Files.exists(converting.path("localhost/stdin:latest/large")))
     }
 
-    @Test("one that isn't there is a usage error", arguments: ["option", "DUCC_TMP_DIR", "TMPDIR"])
+    @Test("a TMPDIR that isn't there is passed over")
+    func leftOver() throws {
+        let path = converting.directory.path("missing")
+        #expect(try convert("oci:\(converting.layout):1", environment: ["TMPDIR": path]).code == 0)
+    }
+
+    @Test("one that isn't there is a usage error", arguments: ["option", "DUCC_TMP_DIR"])
     func missing(named name: String) throws {
         let path = converting.directory.path("missing")
         let result = try convert(

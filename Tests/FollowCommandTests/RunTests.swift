@@ -193,6 +193,33 @@ struct RunTests {
         #expect(try stop(running).code == 0)
     }
 
+    @Test("dead letters are listed, shown, delivered once more and dropped")
+    func dead() throws {
+        _ = try follow.script("hook", "[ -e mended ] || exit 65; echo $DUCC_LAYER >> out\n")
+        let config = ["--config", follow.directory.path("follow.yaml"), "a"]
+        func dead(_ arguments: String...) throws -> CommandResult {
+            try Support.run(Programs.follow, ["dead", arguments[0]] + config + arguments.dropFirst())
+        }
+        try emit(0..<3)
+        let running = try run("  - {name: a, exec: [./hook], from: start}\n")
+        try waitUntil("all were given up") { try dead("list").output.split(separator: "\n").count == 3 }
+        let first = try dead("list").output.split(separator: "\n")[0]
+        #expect(first.hasSuffix("publish_test  1 attempt: exit code 65"))
+        let identifier = try #require(first.split(separator: " ").dropFirst().first.map(String.init))
+        let line = try text(of: follow.path).split(separator: "\n")[0]
+        #expect(try dead("show", identifier).output == line + "\n")
+        let wrong = [try dead("show").code, try dead("show", "nonesuch").code]
+        #expect(wrong[0] == 64 && wrong[1] != 0)
+        try follow.directory.write("mended", "")
+        #expect(try dead("replay", identifier).code == 0)
+        try waitUntil("it was delivered") { try dead("list").output.split(separator: "\n").count == 2 }
+        #expect(follow.lines("out") == ["0"])
+        #expect(try dead("drop", "--all").code == 0)
+        #expect(try dead("list").output.isEmpty)
+        #expect(try stop(running).code == 0)
+        #expect(try dead("replay", "--all").code == 0, "there is nothing to replay")
+    }
+
     @Test("status says how far each hook is behind, and its thresholds make it a check")
     func status() throws {
         _ = try follow.script("hook", "[ $DUCC_LAYER = 0 ] && exit 65; echo $DUCC_LAYER >> out\n")
