@@ -83,7 +83,7 @@ let package = Package(
         tests("Terminal", ["Terminal", "Support", logging]),
         tests("Notifications", ["Notifications", "Support", "Platform", "CLinux"]),
         tests("Following", ["Following", "Notifications", "Support", "Platform"]),
-        tests("FollowCommand", ["Notifications", "Support", "Platform"]),
+        tests("FollowCommand", ["Notifications", "Support", "Platform", "CLinux"]),
         .executableTarget(
             name: "test-emitter", dependencies: ["Notifications", "Platform", argumentParser],
             path: "Tests/Emitter", swiftSettings: settings),
