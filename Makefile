@@ -8,6 +8,7 @@ RELEASE = .build/release
 PROGRAMS = cvmfs_ducc ducc-follow
 DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/ducc
 SHAREDIR = $(DESTDIR)$(PREFIX)/share/ducc
+LIBDIR = $(DESTDIR)$(PREFIX)/lib
 
 .DEFAULT_GOAL = help
 .PHONY: help release demo test test-long bench install format lint clean
@@ -40,13 +41,18 @@ bench: ## how fast, beside skopeo + umoci and plain C
 	@$(MAKE) --no-print-directory release
 	@Tests/Benchmarks/run $(BENCH)
 
-install: release ## programs, consumers, logrotate's rule and documents, below PREFIX=/usr/local and DESTDIR=
+install: release ## programs, consumers, units and documents, below PREFIX=/usr/local and DESTDIR=
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(SHAREDIR)' '$(DOCDIR)'
 	for program in $(PROGRAMS); do install -m 755 "$(RELEASE)/$$program" '$(DESTDIR)$(PREFIX)/bin/' || exit; done
 	cp -R consumers logrotate '$(SHAREDIR)/'
 	rm -rf '$(SHAREDIR)'/consumers/*/.build* '$(SHAREDIR)'/consumers/*/Package.resolved
 	chmod -R u=rwX,go=rX '$(SHAREDIR)'
 	install -m 644 LICENSE README.md CHANGELOG.md '$(DOCDIR)'
+	install -d '$(LIBDIR)/systemd/system' '$(LIBDIR)/sysusers.d' '$(LIBDIR)/tmpfiles.d'
+	sed 's|/usr/local/|$(PREFIX)/|g' systemd/ducc-follow.service >'$(LIBDIR)/systemd/system/ducc-follow.service'
+	chmod 644 '$(LIBDIR)/systemd/system/ducc-follow.service'
+	install -m 644 systemd/ducc.sysusers '$(LIBDIR)/sysusers.d/ducc.conf'
+	install -m 644 systemd/ducc.tmpfiles '$(LIBDIR)/tmpfiles.d/ducc.conf'
 
 format: ## formats the Swift code
 	@.ci/packages build

@@ -87,7 +87,7 @@ let package = Package(
         tests("Notifications", ["Notifications", "Support", "Platform", "CLinux"]),
         tests("Delivery", ["Delivery", "Following", "Notifications", "Support", "Platform"]),
         tests("Following", ["Following", "Notifications", "Support", "Platform"]),
-        tests("FollowCommand", ["Notifications", "Support", "Platform"]),
+        tests("FollowCommand", ["Notifications", "Support", "Platform", "CLinux"]),
         .executableTarget(
             name: "test-emitter", dependencies: ["Notifications", "Platform", argumentParser],
             path: "Tests/Emitter", swiftSettings: settings),

@@ -62,3 +62,142 @@ static inline int ducc_pipe(int ends[2]) {
     extern int pipe2(int[2], int);
     return pipe2(ends, O_CLOEXEC);
 }
+
+// Starting a program as another user, for which posix_spawn(3) has no attribute.
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+extern pid_t _Fork(void);
+extern int dup3(int descriptor, int number, int flags);
+extern void closefrom(int from);
+
+// Where a child failed.
+enum { ducc_CHILD_FORK, ducc_CHILD_USER, ducc_CHILD_DIRECTORY, ducc_CHILD_DESCRIPTORS, ducc_CHILD_EXEC };
+
+struct ducc_child {
+    const char *program;
+    char *const *arguments;
+    char *const *environment;
+    const char *search;       // what a bare name is looked for in
+    const char *directory;    // or NULL
+    int input, output, errors; // -1: stays as it is
+    uid_t user;
+    gid_t group;
+    const gid_t *groups;
+    size_t groupCount;
+};
+
+struct ducc_child_failure {
+    int stage, code;
+};
+
+// execve(2) for each place where a bare name can be; returns the errno. No file without `#!` is given to a shell.
+static inline int ducc_execute(const struct ducc_child *child) {
+    if (__builtin_strchr(child->program, '/')) {
+        execve(child->program, child->arguments, child->environment);
+        return errno;
+    }
+    char path[PATH_MAX];
+    size_t length = __builtin_strlen(child->program);
+    int code = ENOENT;
+    for (const char *place = child->search; length; place++) {
+        size_t count = __builtin_strcspn(place, ":");
+        if (count + length + 2 <= sizeof path) {
+            __builtin_memcpy(path, place, count);
+            path[count] = '/';
+            // An empty place is the working directory.
+            __builtin_memcpy(path + count + (count > 0), child->program, length + 1);
+            execve(path, child->arguments, child->environment);
+            if (errno == EACCES) code = EACCES;
+            else if (errno != ENOENT && errno != ENOTDIR) return errno;
+        }
+        place += count;
+        if (!*place) break;
+    }
+    return code;
+}
+
+// What the child does. It is a copy of one thread of a program that may have many: nothing here allocates or locks.
+static inline struct ducc_child_failure ducc_become(const struct ducc_child *child, int *report) {
+    struct ducc_child_failure failure = {ducc_CHILD_DESCRIPTORS, 0};
+    // Out of the way of the numbers that are given out below, which any of these may have.
+    int moved = fcntl(*report, F_DUPFD_CLOEXEC, 4);
+    if (moved < 0) return failure.code = errno, failure;
+    *report = moved;
+    int given[3] = {child->input, child->output, child->errors};
+    for (int number = 0; number < 3; number++) {
+        if (given[number] < 0) continue;
+        given[number] = fcntl(given[number], F_DUPFD_CLOEXEC, 4);
+        if (given[number] < 0) return failure.code = errno, failure;
+    }
+    for (int number = 0; number < 3; number++)
+        if (given[number] >= 0 && dup2(given[number], number) < 0) return failure.code = errno, failure;
+    if (dup3(*report, 3, O_CLOEXEC) < 0) return failure.code = errno, failure;
+    *report = 3;
+    closefrom(4);
+    setpgid(0, 0);
+
+    // By raw system calls: the C library's would ask all threads to do the same, and there is only this one. Groups
+    // first, for whoever isn't root any more can't change them.
+    failure.stage = ducc_CHILD_USER;
+    if (syscall(SYS_setgroups, child->groupCount, child->groups) != 0
+        || syscall(SYS_setresgid, child->group, child->group, child->group) != 0
+        || syscall(SYS_setresuid, child->user, child->user, child->user) != 0)
+        return failure.code = errno, failure;
+
+    // With the user's own rights.
+    failure.stage = ducc_CHILD_DIRECTORY;
+    if (child->directory && chdir(child->directory) != 0) return failure.code = errno, failure;
+
+    // The two signals that the C library keeps for itself included. All zero means the default.
+    const uint64_t nothing[4] = {0};
+    for (int number = 1; number <= 64; number++) syscall(SYS_rt_sigaction, number, nothing, NULL, 8);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, nothing, NULL, 8);
+
+    failure.stage = ducc_CHILD_EXEC;
+    failure.code = ducc_execute(child);
+    return failure;
+}
+
+// Starts a program as another user. Returns the process, or -1 with what failed.
+//
+// fork and not vfork, which would be faster: while a vforked child is another user but still in our memory, that
+// user's other processes could reach into it; the kernel prevents that by taking away the right to be traced or to
+// dump core, and takes it from us for good, since it belongs to the memory.
+static inline pid_t ducc_start_as(const struct ducc_child *child, struct ducc_child_failure *failure) {
+    int ends[2];
+    failure->stage = ducc_CHILD_FORK;
+    extern int pipe2(int[2], int);
+    if (pipe2(ends, O_CLOEXEC) != 0) return failure->code = errno, -1;
+
+    // No handler of ours may run in the child.
+    const uint64_t all = ~UINT64_C(0);
+    uint64_t mask = 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, 8);
+    pid_t process = _Fork();
+    if (process == 0) {
+        int report = ends[1];
+        struct ducc_child_failure found = ducc_become(child, &report);
+        if (write(report, &found, sizeof found) != sizeof found) _exit(126);
+        _exit(127);
+    }
+    int code = errno;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
+    close(ends[1]);
+    ssize_t count = 0;
+    if (process > 0) {
+        // Ends with the program's start, which closes the other end, or with a failure's report.
+        do count = read(ends[0], failure, sizeof *failure);
+        while (count < 0 && errno == EINTR);
+    } else {
+        failure->code = code;
+    }
+    close(ends[0]);
+    if (process < 0 || count == 0) return process;
+    extern pid_t waitpid(pid_t, int *, int);
+    while (waitpid(process, NULL, 0) < 0 && errno == EINTR) {}
+    return -1;
+}
+
+// Whether this process may be traced and dump core (prctl(2), PR_GET_DUMPABLE): what ducc_start_as leaves as it is.
+static inline int ducc_is_dumpable(void) { return (int)syscall(SYS_prctl, 3, 0, 0, 0, 0) == 1; }

@@ -19,11 +19,18 @@ public struct ChildProcess: Sendable {
     ///   - input: its standard input; nil: empty.
     ///   - output: its standard output; nil: this process's.
     ///   - errors: its standard error; nil: this process's.
-    /// - Throws: `SystemError` where it can't be started.
+    ///   - user: who it runs as, with that user's groups and no others, and enters the directory with that user's rights;
+    ///     nil, and the user who this process is: nothing changes. `HOME` and the like are the caller's business.
+    /// - Throws: `SystemError` where it can't be started; `EPERM` where this process may not become that user.
     public static func start(
         _ path: String, _ arguments: [String], environment: [String]? = nil, directory: String? = nil,
-        input: CInt? = nil, output: CInt? = nil, errors: CInt? = nil
+        input: CInt? = nil, output: CInt? = nil, errors: CInt? = nil, user: SystemUser? = nil
     ) throws(SystemError) -> ChildProcess {
+        if let user, !user.isCurrent {
+            return try start(
+                path, arguments, as: user, environment: environment, directory: directory, input: input,
+                output: output, errors: errors)
+        }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }

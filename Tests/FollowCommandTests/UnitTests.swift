@@ -1,0 +1,62 @@
+// systemd's own opinion of the files for it. No systemd has to run for that.
+
+import Glibc
+import Platform
+import Support
+import Testing
+
+@Suite("systemd/")
+struct UnitTests {
+    let directory: TemporaryDirectory
+    /// Missing only where it isn't packaged so: on Debian `make test` installs it.
+    private static let isThere = (try? run("systemd-analyze", ["--version"]).code) == 0
+    private static let isDebian = Files.exists("/etc/debian_version")
+    private static let folder = "\(Programs.root)/systemd"
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    @Test("Debian has what these tests need", .enabled(if: isDebian))
+    func tools() { #expect(Self.isThere) }
+
+    /// The unit as `make install` leaves it, with a program where it names one.
+    private func unit() throws -> String {
+        let program = try directory.write("bin/ducc-follow", "#!/bin/sh\n", mode: 0o755)
+        let unit = try text(of: "\(Self.folder)/ducc-follow.service")
+        #expect(unit.contains("ExecStart=/usr/local/bin/ducc-follow run "))
+        return try directory.write(
+            "ducc-follow.service", unit.replacing("/usr/local/bin/ducc-follow", with: program))
+    }
+
+    @Test("the unit is right", .enabled(if: isThere, "systemd-analyze isn't here"))
+    func verify() throws {
+        let result = try run("systemd-analyze", ["verify", "--man=no", "--recursive-errors=no", try unit()])
+        #expect(result.code == 0 && !result.errors.contains("ducc-follow.service:"), "\(result.errors)")
+    }
+
+    @Test("the unit exposes little", .enabled(if: isThere, "systemd-analyze isn't here"))
+    func security() throws {
+        let result = try run(
+            "systemd-analyze", ["security", "--offline=true", "--no-pager", "--threshold=20", try unit()])
+        #expect(result.code == 0, "\(result.output)\(result.errors)")
+    }
+
+    @Test(
+        "user and directories are as systemd reads them",
+        .enabled(if: isThere && geteuid() == 0, "systemd isn't here, or we aren't root"))
+    func usersAndDirectories() throws {
+        let root = directory.path("root")
+        for place in ["etc", "var/log", "var/lib"] { try Files.makeDirectories("\(root)/\(place)") }
+        // Each file in its place: that is where a name of the user is looked for.
+        let users = try run("systemd-sysusers", ["--root=\(root)", "\(Self.folder)/ducc.sysusers"])
+        #expect(users.code == 0, "\(users.errors)")
+        let line = try text(of: "\(root)/etc/passwd").split(separator: "\n").first { $0.hasPrefix("ducc:") }
+        let fields = try #require(line).split(separator: ":", omittingEmptySubsequences: false)
+        #expect(fields[5] == "/var/lib/ducc" && fields[6].hasSuffix("nologin"))
+        let made = try run(
+            "systemd-tmpfiles", ["--create", "--root=\(root)", "\(Self.folder)/ducc.tmpfiles"])
+        #expect(made.code == 0, "\(made.errors)")
+        var information = stat()
+        #expect(stat("\(root)/var/log/ducc", &information) == 0 && information.st_mode & 0o7777 == 0o2755)
+        #expect("\(information.st_uid)" == fields[2] && Files.isDirectory("\(root)/etc/ducc"))
+    }
+}
