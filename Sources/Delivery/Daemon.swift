@@ -91,8 +91,10 @@ package final class Daemon {
 
     /// Works until a signal asks for the end.
     ///
-    /// - Parameter ready: called once everything is set up, and then at each turn.
-    package func run(turn: () -> Void = {}) {
+    /// - Parameters:
+    ///   - interval: nanoseconds after which `keepAlive` is called again; nil: never.
+    ///   - keepAlive: tells whoever watches that this goes on.
+    package func run(keepAliveEvery interval: UInt64? = nil, keepAlive: () -> Void = {}) {
         while Interruption.signal == nil {
             let now = MonotonicClock.nanoseconds()
             look(now: now)
@@ -102,8 +104,11 @@ package final class Daemon {
             regroup()
             saveCursors(now: now)
             for hook in hooks { hook.runner.work(now: now) }
-            turn()
-            if !isBusy { wait(now: now) }
+            if let interval, now >= nextKeepAlive {
+                keepAlive()
+                nextKeepAlive = now + interval
+            }
+            if !isBusy { wait(now: now, keepsAlive: interval != nil) }
         }
         stop()
     }
@@ -113,6 +118,7 @@ package final class Daemon {
     // MARK: Reading
 
     private var lastProblem = ""
+    private var nextKeepAlive: UInt64 = 0
 
     /// - Returns: whether there may be more at once.
     private func read(_ group: HookGroup) -> Bool {
@@ -198,8 +204,9 @@ package final class Daemon {
 
     private func look(now: UInt64) { for hook in hooks { hook.runner.look(now: now) } }
 
-    private func wait(now: UInt64) {
+    private func wait(now: UInt64, keepsAlive: Bool) {
         var ends = watchesRequests ? [] : [now + Self.idleSave]
+        if keepsAlive { ends.append(nextKeepAlive) }
         ends += groups.filter { !$0.isHeldUp }.compactMap(\.deadline)
         for hook in hooks {
             ends += [hook.runner.deadline, saveDeadline(hook)].compactMap { $0 }

@@ -95,7 +95,7 @@ package final class ExecRunner: HookRunner {
             let run = try ProgramRun(
                 command.program, command.arguments(for: event),
                 environment: command.environment(for: event, attempt: assignment.attempt),
-                directory: hook.directory, user: hook.user, input: input.raw,
+                directory: hook.directory, user: command.user, input: input.raw,
                 deadline: now + UInt64(hook.timeout * 1e9), killAfter: UInt64(hook.killAfter * 1e9))
             log(.debug, "begun", details(assignment))
             running.append((assignment, run))

@@ -12,6 +12,8 @@ package struct HookError: Error, CustomStringConvertible {
 /// A program and its arguments with placeholders.
 package struct HookCommand {
     package let program: String
+    /// Who it runs as; nil: as this process.
+    let user: SystemUser?
     /// What `DUCC_HOOK` says.
     package let name: String
     private let arguments: [String]
@@ -23,8 +25,14 @@ package struct HookCommand {
     ///   - environment: further variables.
     /// - Throws: `HookError` where there is no such program.
     package init(
-        words: [String], name: String?, directory: String? = nil, environment: [String: String] = [:]
+        words: [String], name: String?, directory: String? = nil, environment: [String: String] = [:],
+        user: String? = nil
     ) throws(HookError) {
+        do throws(SystemError) {
+            self.user = try user.map { name throws(SystemError) in try SystemUser(named: name) }
+        } catch {
+            throw HookError(description: error.description)
+        }
         let isRelative = words[0].utf8.contains(UInt8(ascii: "/")) && !words[0].hasPrefix("/")
         program = isRelative && directory != nil ? "\(directory ?? ".")/\(words[0])" : words[0]
         arguments = Array(words.dropFirst())
@@ -47,7 +55,8 @@ package struct HookCommand {
         case .exec(let found), .pipe(let found): words = found
         }
         try self.init(
-            words: words, name: hook.name, directory: hook.directory, environment: hook.environment)
+            words: words, name: hook.name, directory: hook.directory, environment: hook.environment,
+            user: hook.user)
     }
 
     /// The arguments for an event: `{field}` is the event's value, or nothing where it lacks the field.

@@ -144,7 +144,7 @@ package final class PipeRunner: HookRunner {
             let fromChild = try Pipe()
             let run = try ProgramRun(
                 command.program, command.standingArguments, environment: command.standingEnvironment,
-                directory: hook.directory, user: hook.user, input: toChild.reading.raw,
+                directory: hook.directory, user: command.user, input: toChild.reading.raw,
                 output: fromChild.writing.raw,
                 deadline: nil, killAfter: UInt64(hook.killAfter * 1e9))
             for descriptor in [toChild.writing.raw, fromChild.reading.raw] {
@@ -168,7 +168,7 @@ package final class PipeRunner: HookRunner {
                 outgoing.removeAll(keepingCapacity: true)
                 written = 0
                 while sent < queue.count, outgoing.count < Self.bufferSize {
-                    outgoing += queue[sent].event.line
+                    append(queue[sent].event)
                     outgoing.append(UInt8(ascii: "\n"))
                     // Its time runs from when there is something to acknowledge.
                     if sent == 0 { startTimer(run) }
@@ -183,6 +183,17 @@ package final class PipeRunner: HookRunner {
             guard count > 0 else { return }
             written += count
         }
+    }
+
+    /// The event's line; one of the original DUCC's gets the identifier that acknowledges it.
+    private func append(_ event: Event) {
+        guard event[.eventIdentifier] == nil, let brace = event.line.firstIndex(of: UInt8(ascii: "{")) else {
+            outgoing += event.line
+            return
+        }
+        outgoing += event.line[...brace]
+        outgoing += Array("\"\(Field.eventIdentifier.rawValue)\":\"\(event.identifier)\",".utf8)
+        outgoing += event.line[(brace + 1)...]
     }
 
     private func startTimer(_ run: ProgramRun) {

@@ -34,7 +34,7 @@ final class ProgramRun {
     ///   - deadline: of `MonotonicClock`.
     /// - Throws: `SystemError`.
     init(
-        _ program: String, _ arguments: [String], environment: [String], directory: String, user: String?,
+        _ program: String, _ arguments: [String], environment: [String], directory: String, user: SystemUser?,
         input: CInt,
         output: CInt? = nil, deadline: UInt64?, killAfter: UInt64
     ) throws(SystemError) {
@@ -43,7 +43,7 @@ final class ProgramRun {
         _ = fcntl(self.output.raw, F_SETFL, O_NONBLOCK)
         child = try ChildProcess.start(
             program, arguments, environment: environment, directory: directory, input: input,
-            output: output ?? pipe.writing.raw, errors: pipe.writing.raw)
+            output: output ?? pipe.writing.raw, errors: pipe.writing.raw, user: user)
         do throws(SystemError) { end = SharedDescriptor(try child.endDescriptor()) } catch {
             // Nobody could tell when it has ended.
             child.signalGroup(SIGKILL)

@@ -41,7 +41,7 @@ public enum Files {
     /// - Parameter limit: the most bytes to accept; a longer file is an error (`EFBIG`), not a big allocation.
     /// - Throws: `SystemError`.
     public static func read(
-        _ path: String, limit: Int = 64 << 20, at directory: CInt = AT_FDCWD
+        _ path: String, limit: Int = 64 << 20, at directory: CInt = currentDirectory
     ) throws(SystemError) -> [UInt8] {
         let file = try OwnedDescriptor(opening: path, O_RDONLY, at: directory)
         return try readAll(from: file.raw, limit: limit, path: path)
@@ -73,7 +73,7 @@ public enum Files {
     /// - Throws: `SystemError`; the old file is then untouched.
     public static func replace(
         _ path: String, with bytes: [UInt8], mode: mode_t = 0o644, sync: Bool = true,
-        at directory: CInt = AT_FDCWD
+        at directory: CInt = currentDirectory
     ) throws(SystemError) {
         let temporary = "\(path).\(RandomIdentifier.hex(8)).tmp"
         do throws(SystemError) {
@@ -95,7 +95,9 @@ public enum Files {
     /// Forces the directory that holds `path` to disk, so that the name itself survives a crash.
     ///
     /// - Throws: `SystemError`.
-    public static func syncDirectory(of path: String, at directory: CInt = AT_FDCWD) throws(SystemError) {
+    public static func syncDirectory(of path: String, at directory: CInt = currentDirectory)
+        throws(SystemError)
+    {
         let parent = parentPath(of: path)
         let descriptor = try OwnedDescriptor(opening: parent, O_RDONLY | O_DIRECTORY, at: directory)
         // Some file systems (FUSE) cannot sync a directory and say so with EINVAL: nothing more can be done there.
@@ -118,7 +120,7 @@ public enum Files {
     ///
     /// - Throws: `SystemError`.
     public static func makeDirectories(
-        _ path: String, mode: mode_t = 0o755, at directory: CInt = AT_FDCWD
+        _ path: String, mode: mode_t = 0o755, at directory: CInt = currentDirectory
     ) throws(SystemError) {
         if mkdirat(directory, path, mode) == 0 {
             // A umask may have taken bits away.
@@ -143,19 +145,19 @@ public enum Files {
     }
 
     /// Whether a directory is there, symbolic links followed.
-    public static func isDirectory(_ path: String, at directory: CInt = AT_FDCWD) -> Bool {
+    public static func isDirectory(_ path: String, at directory: CInt = currentDirectory) -> Bool {
         var information = stat()
         return fstatat(directory, path, &information, 0) == 0 && information.st_mode & S_IFMT == S_IFDIR
     }
 
     /// Whether anything is there, a dangling link included.
-    public static func exists(_ path: String, at directory: CInt = AT_FDCWD) -> Bool {
+    public static func exists(_ path: String, at directory: CInt = currentDirectory) -> Bool {
         var information = stat()
         return fstatat(directory, path, &information, AT_SYMLINK_NOFOLLOW) == 0
     }
 
     /// The target of a symbolic link, or nil where there is no link.
-    public static func linkTarget(_ path: String, at directory: CInt = AT_FDCWD) -> String? {
+    public static func linkTarget(_ path: String, at directory: CInt = currentDirectory) -> String? {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = readlinkat(directory, path, &buffer, buffer.count)
         guard count >= 0 else { return nil }

@@ -2,6 +2,10 @@
 
 import Glibc
 
+/// In place of a directory's descriptor: relative paths are meant from where the process is. (`AT_FDCWD` by its own name is
+/// no default argument that compiles everywhere: which C module it is from depends on the order of compilation.)
+public let currentDirectory: CInt = AT_FDCWD
+
 /// A file descriptor with one owner: closed when the owner goes.
 public struct OwnedDescriptor: ~Copyable, Sendable {
     /// The descriptor's number, valid as long as this value lives.
@@ -21,7 +25,8 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
     ///   - directory: a directory's descriptor, or `AT_FDCWD`.
     /// - Throws: `SystemError`.
     public init(
-        opening path: UnsafePointer<CChar>, _ flags: CInt, mode: mode_t = 0, at directory: CInt = AT_FDCWD
+        opening path: UnsafePointer<CChar>, _ flags: CInt, mode: mode_t = 0,
+        at directory: CInt = currentDirectory
     ) throws(SystemError) {
         let result = retrying { Glibc.openat(directory, path, flags | O_CLOEXEC, mode) }
         guard result >= 0 else { throw SystemError("open", String(cString: path)) }

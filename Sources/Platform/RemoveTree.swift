@@ -10,7 +10,7 @@ extension Files {
     /// Directories that deny their owner access are opened up first. A directory deeper than 64 levels is moved to
     /// the top of the tree before it is emptied, so that open files stay few however deep it is.
     /// - Throws: `SystemError`.
-    public static func removeTree(_ name: UnsafePointer<CChar>, at directory: CInt = AT_FDCWD)
+    public static func removeTree(_ name: UnsafePointer<CChar>, at directory: CInt = currentDirectory)
         throws(SystemError)
     {
         if unlinkat(directory, name, 0) == 0 || errno == ENOENT { return }

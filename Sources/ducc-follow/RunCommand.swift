@@ -31,7 +31,9 @@ struct RunCommand: ParsableCommand {
         let log = logging.deliveryLog
         let daemon = try Daemon(configuration, watcher: watcher, log: log)
         log(.info, "following \(configuration.stream) with \(configuration.hooks.count) hooks")
-        daemon.run()
+        let service = ServiceNotifier()
+        try? service?.ready(status: "following \(configuration.stream)")
+        daemon.run(keepAliveEvery: service?.watchdogInterval.map { $0 / 2 }) { try? service?.keepAlive() }
         log(.info, "stopped")
         do throws(Interrupted) { try Interruption.check() } catch {
             // SIGTERM is how a daemon is meant to end.

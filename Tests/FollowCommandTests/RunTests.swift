@@ -295,6 +295,40 @@ struct RunTests {
         #expect(!follow.lines("a").contains("from_a") && !follow.lines("b").contains("from_b"))
     }
 
+    @Test("the consumers' configurations are right", arguments: ["announce", "prefetch", "audit-sqlite"])
+    func consumers(name: String) throws {
+        let result = try Support.run(
+            Programs.follow, ["check", "\(Programs.root)/consumers/\(name)/follow.yaml"])
+        #expect(result.code == 0 && result.output.contains("nothing is wrong; 1 hook"), "\(result.errors)")
+    }
+
+    @Test(
+        "a hook of another user runs as that user; one of nobody we know is a mistake",
+        .enabled(if: geteuid() == 0))
+    func user() throws {
+        #expect(chmod(follow.directory.path, 0o777) == 0)
+        _ = try follow.script("hook", "id -un > out\n")
+        try emit(0..<1)
+        let running = try run("  - {name: a, exec: [./hook], from: start, user: nobody}\n")
+        try waitUntil("it ran") { follow.lines("out") == ["nobody"] }
+        #expect(try stop(running).code == 0)
+        #expect(try run("  - {name: b, exec: [./hook], user: no-such-user}\n").wait().code == 78)
+    }
+
+    @Test("an event of the original DUCC's is acknowledged like any other")
+    func original() throws {
+        _ = try pipeHook("hook")
+        try follow.directory.write(
+            "notifications.log",
+            #"{"action":"publish_layer","layer":"7","time":" 3 Nov 2026 - 08:05:02.120"}"# + "\n")
+        let running = try run("  - {name: a, pipe: [./hook], from: start}\n")
+        try waitUntil("it was delivered, and passed") {
+            follow.lines("hook.out") == ["7"]
+                && ((try? text(of: follow.directory.path("state/cursors/a.json"))) ?? "").contains("line:")
+        }
+        #expect(try stop(running).code == 0)
+    }
+
     @Test("a mistake in the configuration is exit code 78, with its place; check says it too")
     func mistakes() throws {
         for command in ["run", "check"] {
