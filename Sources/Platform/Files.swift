@@ -1,5 +1,6 @@
 // Whole-file helpers: read with a limit, write completely, replace atomically, remove a tree without following links.
 
+import CLinux
 import Glibc
 
 /// Operations on whole files and directories.

@@ -1,5 +1,6 @@
 // File descriptors that close themselves. One owner each; everything else borrows the number.
 
+import CLinux
 import Glibc
 
 /// A file descriptor with one owner: closed when the owner goes.

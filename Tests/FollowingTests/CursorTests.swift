@@ -63,12 +63,13 @@ struct CursorTests {
         try stream.emit(2)
         let follower = try stream.follower()
         #expect(try drain(follower).numbers == [1, 2])
+        let writer = try stream.holdingWriter()
         try stream.rotate()
         try stream.emit(1)
         #expect(try drain(follower).numbers == [3])
         let cursor = follower.cursor
         #expect(cursor.files.count == 2)
-        try stream.emit(1, to: "notifications.log.1")
+        try stream.emit(1, by: writer)
         try stream.emit(1)
         #expect(try resume(cursor).numbers == [4, 5])
     }
@@ -166,6 +167,19 @@ struct CursorTests {
         #expect(error?.isInUse == true)
         _ = try CursorFile(name: "b", state: state)
         withExtendedLifetime(held) {}
+    }
+
+    @Test(
+        "what a process left that was killed while it saved is removed at the next opening, and nothing else")
+    func leftovers() throws {
+        let state = stream.directory.path("state")
+        let others = ["a.json", "a.json.ab.json", "a.json.ab.json.0123.tmp", "b.json.0123.tmp"]
+        for name in others + ["a.json.0123456789abcdef.tmp"] {
+            try stream.directory.write("state/cursors/\(name)", "{")
+        }
+        let file = try CursorFile(name: "a", state: state)
+        #expect(Set(try DirectoryEntry.names(in: state + "/cursors")) == Set(others + ["a.lock"]))
+        withExtendedLifetime(file) {}
     }
 
     @Test("a damaged cursor file is an error that says what to do")
