@@ -121,6 +121,59 @@ struct CursorTests {
         #expect(resumed.notices.count == 1 && resumed.notices[0].contains("notifications.log"))
     }
 
+    @Test(
+        "a cursor older than every file: what is missing is said, and the oldest event, compressed or not, is next"
+    )
+    func olderThanAll() throws {
+        try stream.emit(2)
+        let cursor = try readAll()
+        unlink(stream.path)
+        for _ in 0..<3 {
+            try stream.emit(1)
+            try stream.rotate()
+        }
+        try stream.emit(1)
+        for number in 2...3 { try stream.compress("notifications.log.\(number)") }
+        let resumed = try resume(cursor)
+        #expect(resumed.numbers == [3, 4, 5, 6])
+        #expect(
+            resumed.notices.count == 1 && resumed.notices[0].contains("notifications.log, read up to byte"))
+    }
+
+    @Test("a later file that got the inode of the cursor's, or begins as it does, is another file")
+    func confusable() throws {
+        try stream.append("{\"action\":\"same\",\"layer\":\"0\"}\n")
+        var cursor = try readAll()
+        try stream.emit(1)
+        try stream.rotate()
+        try stream.compress("notifications.log.1")
+        try stream.append("{\"action\":\"other\",\"layer\":\"0\"}\n")
+        var information = stat()
+        #expect(stat(stream.path, &information) == 0)
+        cursor.files[0].inode = UInt64(information.st_ino)
+        #expect(try resume(cursor).numbers == [1, 0])
+        truncate(stream.path, 0)
+        try stream.append("{\"action\":\"same\",\"layer\":\"0\"}\n")
+        cursor.files[0].inode = 1
+        #expect(try resume(cursor).numbers == [1, 0])
+    }
+
+    @Test(
+        "a clock that was set back changes nothing where the names tell the order", arguments: [false, true])
+    func clockSetBack(isCompressed: Bool) throws {
+        func line(_ number: Int) -> String {
+            "{\"action\":\"x\",\"layer\":\"\(number)\",\"timestamp\":\"2026-11-24T10:0\(9 - number):00.000000000Z\"}\n"
+        }
+        try stream.append(line(1))
+        let cursor = try readAll()
+        for number in 2...5 {
+            try stream.rotate()
+            try stream.append(line(number))
+        }
+        if isCompressed { for number in 2...4 { try stream.compress("notifications.log.\(number)") } }
+        #expect(try resume(cursor).numbers == [2, 3, 4, 5])
+    }
+
     @Test("begun at the end of an empty new file, the events that come are all there, whatever rotates")
     func emptyFile() throws {
         try stream.emit(2)
