@@ -10,6 +10,7 @@
 #include <spawn.h>
 #include <sys/eventfd.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 
 // openat2(2) has no wrapper in the C library. Resolves `path` at `directory` under `resolve`'s restrictions.

@@ -73,7 +73,8 @@ package final class Daemon {
 
     private func follower(_ start: StartPosition) throws(SystemError) -> StreamFollower {
         try StreamFollower(
-            path: configuration.stream, start: start, watcher: watcher, rotateWait: configuration.rotateWait)
+            path: configuration.stream, rotated: configuration.rotated, start: start, watcher: watcher,
+            rotateWait: configuration.rotateWait)
     }
 
     private static func runner(

@@ -45,7 +45,8 @@ package struct HookStatus: Codable, Equatable, Sendable {
             throw StateError(description: "\(path) is no cursor", isInUse: false)
         }
         let done = Set(cursor.files.flatMap { $0.done ?? [] })
-        let follower = try StreamFollower(path: configuration.stream, start: .cursor(cursor), watcher: nil)
+        let follower = try StreamFollower(
+            path: configuration.stream, rotated: configuration.rotated, start: .cursor(cursor), watcher: nil)
         var events = 0
         var behind: Int64 = 0
         var oldest: Double?

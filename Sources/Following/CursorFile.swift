@@ -45,6 +45,17 @@ public final class CursorFile {
                     "the cursor \(name) in \(state) is in use by another process; choose another name",
                 isInUse: true)
         }
+        removeLeftovers(of: name, in: directory)
+    }
+
+    /// What a process left that was killed while it replaced the cursor. Nobody else is at it now: the lock is ours.
+    private func removeLeftovers(of name: String, in directory: String) {
+        for entry in (try? DirectoryEntry.names(in: directory)) ?? [] {
+            guard entry.hasPrefix("\(name).json."), entry.hasSuffix(".tmp") else { continue }
+            let middle = entry.dropFirst(name.utf8.count + 6).dropLast(4)
+            // Another cursor's name may begin so.
+            if middle.allSatisfy(\.isHexDigit) { unlink("\(directory)/\(entry)") }
+        }
     }
 
     /// Whether a name can be a cursor's.

@@ -37,11 +37,13 @@ public final class DirectoryWatcher {
     /// Watches a directory unless it is watched already: each repetition would leak in the library.
     ///
     /// - Parameter directory: a resolved path; the same directory under two names would be watched twice.
-    /// - Returns: whether it is watched now; not where it is absent or the system has no more watches.
+    /// - Returns: whether it is watched now; not where it is absent, the system has no more watches, or others change it
+    ///   unseen (NFS, CIFS, FUSE).
     public func watch(_ directory: String) -> Bool {
         guard descriptor != nil else { return false }
         guard let key = FileKey(at: directory) else { return false }
         if watched[directory] == key { return true }
+        if FileSystemKind.mayMissEvents(at: directory) { return false }
         guard inotifytools_watch_file(directory, Self.mask) != 0 else { return false }
         watched[directory] = key
         return true

@@ -31,6 +31,30 @@ struct FirstLine: Equatable {
         }
     }
 
+    /// Likewise of a stream of bytes.
+    init?(of stream: any ByteStream) {
+        var bytes: [UInt8] = []
+        var start = 0
+        while let chunk = try? stream.next(), !chunk.isEmpty {
+            let known = bytes.count
+            bytes.append(contentsOf: chunk)
+            if start == known {
+                start = bytes[start...].firstIndex { $0 != UInt8(ascii: "\n") } ?? bytes.count
+            }
+            if let end = bytes[max(start, known)...].firstIndex(of: UInt8(ascii: "\n")) {
+                self.bytes = Array(bytes[start..<end])
+                emptyLines = start
+                fingerprint = LineIdentity.fileFingerprint(firstLine: self.bytes)
+                return
+            }
+            if bytes.count > NotificationReader.longestLine { return nil }
+        }
+        return nil
+    }
+
+    /// When the event that it is happened; empty where that isn't known.
+    var timestamp: String { (try? Event(line: bytes))?.timestamp ?? "" }
+
     /// Whether the file still begins with this line.
     ///
     /// - Throws: `SystemError` where it can't be read, which says nothing about what it holds.

@@ -1,66 +1,39 @@
-// The files of a stream as they lie on the disk at one moment, opened: names change while rotation is at work, open
-// files don't.
+// A file of a stream as it was found on the disk. It isn't held open: there may be thousands.
 
 import Glibc
 import Notifications
 import Platform
 
-/// A file of the stream that was found and opened.
+/// A file of the stream that was found.
 struct FoundFile {
     let path: String
     let key: FileKey
-    let descriptor: SharedDescriptor
+    /// How it is compressed: `gz`, `xz`, `zst` or `bz2`; nil where it isn't.
+    let compression: String?
     let firstLine: FirstLine?
+    /// Bytes on the disk.
+    let size: Int64
+    /// When it was written to last.
+    let modified: Timestamp
+    /// Whether the name is none that a rotation gives: a file that begins like another one is then a copy of it.
+    let isOddlyNamed: Bool
 
     var name: String { Files.lastComponent(of: path) }
+    var fingerprint: String { firstLine?.fingerprint ?? "" }
 
-    /// Whether the name is none that a rotation gives: a file that begins like another one is then a copy of it.
-    func isOddlyNamed(beside stream: String) -> Bool {
-        let base = Files.lastComponent(of: Self.target(of: stream))
-        return RotatedFiles.suffix(of: name, base: base) == .other
-    }
-
-    /// Opens a regular file.
-    init(_ path: String) throws(SystemError) {
-        self.path = path
-        (descriptor, key) = try RegularFile.open(path, for: "follow")
-        firstLine = FirstLine(of: descriptor.raw)
-    }
-
-    var size: Int64 { RegularFile.size(of: descriptor.raw) }
-
-    /// All files of a stream, oldest first; the one at the path, if there is one, is the last.
+    /// Opens it again.
     ///
-    /// - Throws: `SystemError` of the file at the path; a rotated file that can't be opened is left out.
-    static func all(of path: String) throws(SystemError) -> [FoundFile] {
-        let target = Self.target(of: path)
-        var found: [FoundFile] = []
-        // A rotation meanwhile gives names to other files: then once more.
-        for _ in 0..<10 {
-            let listed = try RotatedFiles.list(of: target)
-            found = listed.compactMap { try? FoundFile($0) }
-            do throws(SystemError) {
-                found.append(try FoundFile(path))
-            } catch {
-                if error.code != ENOENT { throw error }
-            }
-            // With dates in the names no name changes hands, but one more is there.
-            if found.allSatisfy({ FileKey(at: $0.path) == $0.key }),
-                try RotatedFiles.list(of: target) == listed
-            {
-                break
-            }
-        }
-        var keys: Set<FileKey> = []
-        return found.reversed().filter { keys.insert($0.key).inserted }.reversed()
+    /// - Throws: `SystemError`: with `ESTALE` or `ENOENT` where a rotation gave the name to another file meanwhile.
+    func open() throws(SystemError) -> SharedDescriptor {
+        let (descriptor, found) = try RegularFile.open(path, for: "follow")
+        guard found.key == key else { throw SystemError("follow", path, code: ESTALE) }
+        return descriptor
     }
+}
 
-    /// Where a symbolic link leads to: the rotated files lie beside that.
-    static func target(of path: String) -> String {
-        guard let resolved = realpath(path, nil) else { return path }
-        defer { free(resolved) }
-        return String(cString: resolved)
-    }
+extension SystemError {
+    /// Whether a name means another file than a moment ago, or none: then everything is to be looked at anew.
+    var isMoved: Bool { code == ENOENT || code == ESTALE }
 }
 
 extension FileKey {

@@ -9,27 +9,42 @@ final class OpenStream {
     /// The follower's number for it.
     var number = 0
     let descriptor: SharedDescriptor
+    let isCompressed: Bool
     private(set) var reader: NotificationReader
     private(set) var firstLine: FirstLine?
+    /// When it was written to last, as far as was known when it was opened.
+    let modified: Timestamp
+    /// What is left of a compressed file.
+    private var source: CompressedSource?
+    /// What went wrong with a compressed file, until it is told.
+    private var problem: String?
     /// Set once the file is so long that it will never have one.
     private var hasNoFirstLine = false
     /// The last bytes that were read: a file truncated and grown again may begin as before, but doesn't go on so.
     private var tail: [UInt8] = []
     private static let tailLength: Int64 = 64
 
-    /// A found file, to be read from an offset: the beginning of a line, or where a reader stopped in one.
-    init(_ found: FoundFile, offset: Int64) {
+    /// Opens a found file, to be read from an offset: the beginning of a line, or where a reader stopped in one.
+    ///
+    /// - Throws: `SystemError`, as `FoundFile.open`.
+    init(_ found: FoundFile, offset: Int64) throws(SystemError) {
         key = found.key
         name = found.name
-        descriptor = found.descriptor
+        descriptor = try found.open()
         firstLine = found.firstLine
-        reader = NotificationReader(offset: offset, fileFingerprint: found.firstLine?.fingerprint ?? "")
+        modified = found.modified
+        isCompressed = found.compression != nil
+        reader = NotificationReader(offset: offset, fileFingerprint: found.fingerprint)
+        guard isCompressed else { return }
+        do {
+            source = try CompressedSource(found, descriptor, offset: offset)
+        } catch {
+            problem = "\(found.name): \(error)"
+        }
     }
 
     /// Behind the last item that was given out.
     var offset: Int64 { reader.offset }
-
-    var size: Int64 { RegularFile.size(of: descriptor.raw) }
 
     var position: Cursor.File {
         Cursor.File(
@@ -39,10 +54,18 @@ final class OpenStream {
     /// The next item of what was read.
     func next() -> NotificationItem? { reader.next() }
 
+    /// What went wrong since the last time; it is told once.
+    func takeProblem() -> String? {
+        defer { problem = nil }
+        return problem
+    }
+
     /// Reads more, after making sure that the file is still what it was.
     ///
     /// - Returns: what became of it, and whether there was more.
     func fill() throws(SystemError) -> (Truncation, grew: Bool) {
+        if isCompressed { return (.none, fillFromSource()) }
+        let size = RegularFile.size(of: descriptor.raw)
         var hasSameFirstLine = try firstLine?.isStill(in: descriptor.raw)
         if hasSameFirstLine == true, size >= reader.readOffset, try readTail(tail.count) != tail {
             hasSameFirstLine = false
@@ -65,6 +88,19 @@ final class OpenStream {
         let grew = try reader.fill(from: descriptor.raw, path: name)
         if grew { tail = try readTail(Int(min(Self.tailLength, reader.readOffset))) }
         return (truncation, grew)
+    }
+
+    private func fillFromSource() -> Bool {
+        guard let source else { return false }
+        do {
+            if try source.fill(&reader) { return true }
+        } catch let error as CompressedSource.Shorter {
+            problem = "\(error)"
+        } catch {
+            problem = "\(name): \(error): what else was in it is lost"
+        }
+        self.source = nil
+        return false
     }
 
     private func readTail(_ count: Int) throws(SystemError) -> [UInt8] {

@@ -4,14 +4,19 @@ import Glibc
 import Platform
 
 /// Regular files, opened and measured.
-enum RegularFile {
+struct RegularFile {
+    let key: FileKey
+    let size: Int64
+    /// When it was written to last.
+    let modified: Timestamp
+
     /// Opens a regular file for reading.
     ///
     /// - Parameter operation: what it is opened for, as an error says it: "follow".
     /// - Throws: `SystemError`, also for what is there but no regular file.
     static func open(
         _ path: String, for operation: String
-    ) throws(SystemError) -> (descriptor: SharedDescriptor, key: FileKey) {
+    ) throws(SystemError) -> (descriptor: SharedDescriptor, file: RegularFile) {
         // Without blocking: a FIFO in the file's place would wait for a writer.
         let file = try OwnedDescriptor(opening: path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
         var information = stat()
@@ -20,7 +25,11 @@ enum RegularFile {
         guard kind == S_IFREG else {
             throw SystemError(operation, path, code: kind == S_IFDIR ? EISDIR : ESPIPE)
         }
-        return (SharedDescriptor(file), FileKey(information))
+        let found = RegularFile(
+            key: FileKey(information), size: Int64(information.st_size),
+            modified: Timestamp(
+                seconds: information.st_mtim.tv_sec, nanoseconds: information.st_mtim.tv_nsec))
+        return (SharedDescriptor(file), found)
     }
 
     /// An open file's length in bytes; 0 where it can't be told.

@@ -27,50 +27,37 @@ package enum RotatedFiles {
 
     private static let compressed = ["gz", "xz", "zst", "bz2", "lz4", "Z"]
 
-    /// The rotated files of a stream that can be read as they are, oldest first.
-    ///
-    /// - Throws: `SystemError` where their directory can't be read; an absent one has none.
-    package static func list(of path: String) throws(SystemError) -> [String] {
-        let directory = Files.parentPath(of: path)
-        let base = Files.lastComponent(of: path)
-        var found: [(path: String, suffix: Suffix, first: String)] = []
-        for name in try DirectoryEntry.names(in: directory) {
-            guard let suffix = suffix(of: name, base: base) else { continue }
-            let sibling = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
-            found.append((sibling, suffix, ""))
-        }
-        if !isOrderedByName(found.map(\.suffix)) {
-            for index in found.indices { found[index].first = firstTimestamp(of: found[index].path) }
-        }
-        return found.sorted { isOlder(($0.suffix, $0.first), ($1.suffix, $1.first)) }.map(\.path)
+    /// A rotated file as it is listed.
+    struct Listed: Equatable {
+        let path: String
+        let name: Name
     }
 
     /// All rotated files of a stream, compressed ones included, oldest first.
     ///
     /// A file beside the compressed one that is being made of it counts once: it is whole, the other may not be.
-    /// - Parameters:
-    ///   - directories: where they lie; the first one is the stream's own.
-    ///   - firstTimestamp: when the first event of a file happened, asked where the names don't tell the order.
+    /// - Parameter firstTimestamp: when the first event of a file happened, asked where the names don't tell the order.
     /// - Throws: `SystemError` where a directory can't be read; an absent one has none.
     static func all(
-        of base: String, in directories: [String], firstTimestamp: (String, Name) -> String
-    ) throws(SystemError) -> [(path: String, name: Name)] {
-        var found: [(path: String, name: Name, first: String)] = []
-        for directory in directories {
-            let names = try DirectoryEntry.names(in: directory)
-            for text in names {
-                guard let name = name(text, base: base) else { continue }
+        in places: RotatedPlaces, firstTimestamp: (Listed) -> String
+    ) throws(SystemError) -> [Listed] {
+        var found: [(file: Listed, first: String)] = []
+        // Two patterns may find one file, and so may the stream's own directory and a pattern.
+        var paths: Set = [places.target]
+        for place in places.places {
+            let names = Set(try DirectoryEntry.names(in: place.directory))
+            for text in names.sorted() {
+                guard let name = place.name(text) else { continue }
                 if name.compression != nil && names.contains(name.stem) { continue }
-                found.append((directory == "/" ? "/\(text)" : "\(directory)/\(text)", name, ""))
+                let path = place.directory == "/" ? "/\(text)" : "\(place.directory)/\(text)"
+                if paths.insert(path).inserted { found.append((Listed(path: path, name: name), "")) }
             }
         }
-        if !isOrderedByName(found.map(\.name.suffix)) {
-            for index in found.indices {
-                found[index].first = firstTimestamp(found[index].path, found[index].name)
-            }
+        if !isOrderedByName(found.map(\.file.name.suffix)) {
+            for index in found.indices { found[index].first = firstTimestamp(found[index].file) }
         }
-        return found.sorted { isOlder(($0.name.suffix, $0.first), ($1.name.suffix, $1.first)) }
-            .map { ($0.path, $0.name) }
+        return found.sorted { isOlder(($0.file.name.suffix, $0.first), ($1.file.name.suffix, $1.first)) }
+            .map(\.file)
     }
 
     /// nil where the name is not one of a rotated, uncompressed file of `base`.
@@ -79,11 +66,24 @@ package enum RotatedFiles {
         return name.suffix
     }
 
+    /// A file that a pattern of the user's matches is a rotated one whatever its name.
+    static func anyName(_ name: String, base: String) -> Name? {
+        guard !name.hasSuffix(".tmp") else { return nil }
+        if let known = Self.name(name, base: base) { return known }
+        let compression = compression(of: name)
+        let stem = compression.map { String(name.dropLast($0.utf8.count + 1)) } ?? name
+        return Name(suffix: .other, stem: stem, compression: compression)
+    }
+
+    private static func compression(of name: String) -> String? {
+        let ending = name.lastIndex(of: ".").map { name[name.index(after: $0)...] } ?? ""
+        return compressed.first { $0 == ending }
+    }
+
     /// nil where the name is not one of a rotated file of `base`.
     package static func name(_ name: String, base: String) -> Name? {
         guard name.hasPrefix(base), name != base else { return nil }
-        let ending = name.lastIndex(of: ".").map { name[name.index(after: $0)...] } ?? ""
-        let compression = compressed.first { $0 == ending }
+        let compression = compression(of: name)
         let stem = compression.map { String(name.dropLast($0.utf8.count + 1)) } ?? name
         let rest = stem.dropFirst(base.count)
         guard let separator = rest.first, separator == "." || separator == "-", !rest.hasSuffix(".tmp")
@@ -114,13 +114,5 @@ package enum RotatedFiles {
         case (.date(let left), .date(let right)): return left.lexicographicallyPrecedes(right)
         default: return false
         }
-    }
-
-    /// When the file's first event happened; an unreadable or empty file sorts first and is then nothing to read.
-    private static func firstTimestamp(of path: String) -> String {
-        guard let file = try? OwnedDescriptor(opening: path, O_RDONLY | O_NONBLOCK),
-            let line = FirstLine(of: file.raw), let event = try? Event(line: line.bytes)
-        else { return "" }
-        return event.timestamp ?? ""
     }
 }

@@ -1,4 +1,4 @@
-// Where reading begins: at an end, or where a cursor left off, whatever rotation did meanwhile.
+// Where reading begins: at an end, at a time, or where a cursor left off, whatever rotation did meanwhile.
 
 import Notifications
 import Platform
@@ -11,41 +11,96 @@ public enum StartPosition {
     case beginning
     /// With the last events of the newest file: so many of those that match.
     case last(Int, matching: (Event) -> Bool)
+    /// With the first event, of any file, that happened at an instant or later.
+    case since(Timestamp)
     /// Where a cursor left off.
     case cursor(Cursor)
 
-    struct Beginning {
-        var streams: [OpenStream] = []
-        var notices: [String] = []
-        var lastEventIdentifier: String?
+    /// A file and where to begin in it.
+    struct Planned {
+        let file: FoundFile
+        let offset: Int64
     }
 
-    /// - Parameters:
-    ///   - found: all files of the stream, oldest first.
-    ///   - path: the stream's.
-    func resolve(_ found: [FoundFile], of path: String) throws(SystemError) -> Beginning {
+    struct Beginning {
+        /// Oldest first.
+        var plan: [Planned] = []
+        /// How many of them have to be open at once. All that come behind are simply read from their beginnings.
+        var needed = 0
+        var notices: [String] = []
+        var lastEventIdentifier: String?
+        /// The fingerprints of files that the cursor knows: copies of them were read.
+        var known: Set<String> = []
+    }
+
+    /// - Parameter found: all files of the stream, oldest first.
+    /// - Throws: `SystemError`; `isMoved` where the files have other names by now.
+    func resolve(_ found: [FoundFile]) throws(SystemError) -> Beginning {
         var beginning = Beginning()
         switch self {
-        case .cursor(let cursor): return Self.resume(cursor, found, of: path)
+        case .cursor(let cursor): return Self.resume(cursor, found)
         case .beginning:
-            beginning.streams = found.suffix(1).map { OpenStream($0, offset: 0) }
+            beginning.plan = found.suffix(1).map { Planned(file: $0, offset: 0) }
         case .last(let count, let matching):
             if let live = found.last {
                 let offset = try Tail.offset(of: count, in: live, matching: matching)
-                beginning.streams = [OpenStream(live, offset: offset)]
+                beginning.plan = [Planned(file: live, offset: offset)]
             }
+        case .since(let instant):
+            return try Self.since(instant, found)
         case .end:
-            // Down to one that has a line: a cursor must be able to recognise where it was, and a writer that was
-            // suspended during a rotation may still write into the file before an empty one.
-            let first = found.lastIndex { $0.firstLine != nil } ?? 0
-            beginning.streams = found[first...].map {
-                OpenStream($0, offset: Tail.end(of: $0.descriptor.raw, size: $0.size))
-            }
+            beginning.plan = try Self.end(found, [:])
         }
+        beginning.needed = beginning.plan.count
         return beginning
     }
 
-    private static func resume(_ cursor: Cursor, _ found: [FoundFile], of path: String) -> Beginning {
+    /// The ends of the newest files.
+    ///
+    /// Down to one that has a line: a cursor must be able to recognise where it was, and a writer that was suspended
+    /// during a rotation may still write into the file before an empty one.
+    /// - Parameter ends: of those that were read.
+    private static func end(
+        _ found: [FoundFile], _ ends: [FileKey: Int64]
+    ) throws(SystemError) -> [Planned] {
+        let first = found.lastIndex { $0.firstLine != nil } ?? 0
+        var plan: [Planned] = []
+        for file in found[first...] {
+            let offset: Int64
+            if let end = ends[file.key] { offset = end } else { offset = try Tail.end(of: file) }
+            plan.append(Planned(file: file, offset: offset))
+        }
+        return plan
+    }
+
+    /// How much earlier than an event's time its file's may be: the kernel's clock for files is coarse, and a clock is
+    /// set back sometimes.
+    private static let tolerance = 3600
+
+    private static func since(
+        _ instant: Timestamp, _ found: [FoundFile]
+    ) throws(SystemError) -> Beginning {
+        var beginning = Beginning()
+        var ends: [FileKey: Int64] = [:]
+        let bound = SinceBound(instant)
+        for (index, file) in found.enumerated()
+        where file.modified.seconds >= instant.seconds - tolerance {
+            let stream = try OpenStream(file, offset: 0)
+            if let offset = try bound.offset(in: stream) {
+                beginning.plan = found[index...].map {
+                    Planned(file: $0, offset: $0.key == file.key ? offset : 0)
+                }
+                beginning.needed = 1
+                return beginning
+            }
+            ends[file.key] = stream.offset
+        }
+        beginning.plan = try end(found, ends)
+        beginning.needed = beginning.plan.count
+        return beginning
+    }
+
+    private static func resume(_ cursor: Cursor, _ found: [FoundFile]) -> Beginning {
         var beginning = Beginning(lastEventIdentifier: cursor.lastEventIdentifier)
         var offsets: [FileKey: Int64] = [:]
         var newestKnown = -1
@@ -57,35 +112,69 @@ public enum StartPosition {
                 }
                 continue
             }
-            let size = found[index].size
-            if size < file.offset {
+            var offset = file.offset
+            if found[index].compression == nil, found[index].size < offset {
+                offset = found[index].size
                 beginning.notices.append(
-                    "\(found[index].name) has \(size) bytes, \(file.offset) of it were read: going on at its end"
+                    "\(found[index].name) has \(offset) bytes, \(file.offset) of it were read: going on at its end"
                 )
             }
-            offsets[found[index].key] = min(size, file.offset)
+            offsets[found[index].key] = offset
             // A file without a line is known by its inode alone, which a newer file may have by now: nothing may be
             // taken for finished because of it. Behind the last one that is certain everything is read anyway.
             if !file.fingerprint.isEmpty { newestKnown = max(newestKnown, index) }
         }
-        let known = Set(cursor.files.map(\.fingerprint).filter { !$0.isEmpty })
+        beginning.known = Set(cursor.files.map(\.fingerprint).filter { !$0.isEmpty })
         for (index, file) in found.enumerated() {
             // What lies before the cursor's newest file and isn't in it was finished. What lies behind is new.
             guard let offset = offsets[file.key] ?? (index > newestKnown ? 0 : nil) else { continue }
             // A copy of a file that the cursor knows was read in that one.
-            let isKnown = known.contains(file.firstLine?.fingerprint ?? "")
-            if offsets[file.key] == nil, isKnown, file.isOddlyNamed(beside: path) { continue }
-            beginning.streams.append(OpenStream(file, offset: offset))
+            let isKnown = beginning.known.contains(file.fingerprint)
+            if offsets[file.key] == nil, isKnown, file.isOddlyNamed { continue }
+            beginning.plan.append(Planned(file: file, offset: offset))
+            if offsets[file.key] != nil { beginning.needed = beginning.plan.count }
         }
         return beginning
     }
 
     private static func index(of file: Cursor.File, in found: [FoundFile]) -> Int? {
-        let sameLine = found.indices.filter {
-            (found[$0].firstLine?.fingerprint ?? "") == file.fingerprint
-        }
         // Without a first line there is only the inode, and the file may have got its first line since.
-        if file.fingerprint.isEmpty { return found.firstIndex { $0.key.inode == file.inode } }
-        return sameLine.first { found[$0].key.inode == file.inode } ?? sameLine.last
+        if file.fingerprint.isEmpty {
+            return found.firstIndex { $0.compression == nil && $0.key.inode == file.inode }
+        }
+        let sameLine = found.indices.filter { found[$0].fingerprint == file.fingerprint }
+        // Another inode: compressed since, or else restored from a copy.
+        return sameLine.first { found[$0].key.inode == file.inode }
+            ?? sameLine.last { found[$0].compression != nil } ?? sameLine.last
+    }
+}
+
+/// Finds the first event that is not before an instant.
+private struct SinceBound {
+    private let instant: Timestamp
+    private let text: String
+
+    init(_ instant: Timestamp) {
+        self.instant = instant
+        text = instant.description
+    }
+
+    /// Where it begins in a stream, which is read up to it, or to its end.
+    func offset(in stream: OpenStream) throws(SystemError) -> Int64? {
+        repeat {
+            while true {
+                let offset = stream.offset
+                guard let item = stream.next() else { break }
+                if case .event(let event) = item, isReached(by: event) { return offset }
+            }
+        } while try stream.fill().grew
+        return nil
+    }
+
+    private func isReached(by event: Event) -> Bool {
+        guard let other = event.timestamp else { return false }
+        // What our own writer writes is ordered as text.
+        if other.utf8.count == text.utf8.count, other.hasSuffix("Z") { return other >= text }
+        return Timestamp(rfc3339: other).map { $0 >= instant } ?? false
     }
 }

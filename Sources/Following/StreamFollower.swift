@@ -41,17 +41,28 @@ public final class StreamFollower {
     /// The stream's path.
     public let path: String
     private let watcher: DirectoryWatcher?
+    private let files: StreamFiles
+    private let hasRotatedPatterns: Bool
     private var machine: RotationMachine
     private var streams: [OpenStream] = []
     private var notices: [String] = []
     private var lastProblem = ""
+    /// Rotated files that can't be read, and why: each is told once.
+    private var unreadable: Set<String> = []
     /// The files that were there when the newest one was opened: none of them is newer.
-    private var seen: Set<Seen> = []
+    private var seen: Set<SeenFile> = []
+    /// How far files were read that are done with, as long as they are there: one may be moved back.
+    private var done: [SeenFile: Int64] = [:]
+    /// What the cursor's files begin with.
+    private var knownFingerprints: Set<String> = []
     private var phase = Phase.look
     private var anythingGrew = false
     private var turnBegan: UInt64 = 0
     /// Whether an event is certain to come when something happens at the path.
     private var isWatched = false
+    /// Whether there are newer files that were not opened yet.
+    private var hasBacklog = false
+    private var lookFailed = false
     /// Where what `next` returned last lies; nil where it lies nowhere.
     public private(set) var place: StreamPlace?
     /// How many files were opened.
@@ -66,27 +77,46 @@ public final class StreamFollower {
 
     /// How often a stream is looked at of which no event is certain to come.
     private static let pollInterval: UInt64 = 250_000_000
+    /// How many files are open at a time, besides those that are needed for longer: there may be thousands to read.
+    private static let openFiles = 16
 
     /// Opens what there is of the stream; nothing there is fine.
     ///
     /// - Parameters:
+    ///   - rotated: shell patterns of rotated files beyond the stream's own directory (logrotate's `olddir`).
     ///   - start: where to begin.
     ///   - watcher: tells when to look; without one the stream is looked at from time to time.
-    ///   - rotateWait: seconds without growth after which a renamed file is finished.
+    ///   - rotateWait: seconds without growth after which a renamed file is finished, where nobody can tell whether a
+    ///     writer still has it.
+    ///   - poll: looks from time to time in any case. That is done by itself where events don't come: NFS, CIFS, FUSE.
     /// - Throws: `SystemError` where what is at the path can't be read.
     public init(
-        path: String, start: StartPosition, watcher: DirectoryWatcher?, rotateWait: Double = 5
+        path: String, rotated: [String] = [], start: StartPosition, watcher: DirectoryWatcher?,
+        rotateWait: Double = 5, poll: Bool = false
     ) throws(SystemError) {
         self.path = path
-        self.watcher = watcher
+        self.watcher = poll ? nil : watcher
+        files = StreamFiles(path: path, patterns: rotated)
+        hasRotatedPatterns = !rotated.isEmpty
         machine = RotationMachine(rotateWait: UInt64(max(0, rotateWait) * 1e9))
         watchDirectories()
-        let found = try FoundFile.all(of: path)
-        let beginning = try start.resolve(found, of: path)
-        notices = beginning.notices
-        lastEventIdentifier = beginning.lastEventIdentifier
-        seen = Self.seen(found)
-        add(beginning.streams)
+        try begin(start)
+    }
+
+    private func begin(_ start: StartPosition) throws(SystemError) {
+        try retryingWhereMoved { () throws(SystemError) in
+            let found = try look()
+            let beginning = try start.resolve(found)
+            let count = max(beginning.needed, Self.openFiles)
+            let streams = try open(beginning.plan.prefix(count).map { ($0.file, $0.offset) })
+            notices += beginning.notices
+            lastEventIdentifier = beginning.lastEventIdentifier
+            knownFingerprints = beginning.known
+            note(found, without: beginning.plan.dropFirst(count).map(\.file.key))
+            add(streams)
+            // All that was opened is to be read first.
+            anythingGrew = hasBacklog
+        }
     }
 
     /// Whether anything of the stream is there.
@@ -113,7 +143,7 @@ public final class StreamFollower {
             switch phase {
             case .look:
                 turnBegan = MonotonicClock.nanoseconds()
-                look()
+                lookForNewer()
                 guard let newest = streams.last else { return notices.isEmpty ? nil : try next() }
                 // The newest one's batch first, given out last.
                 anythingGrew = try fill(newest)
@@ -126,14 +156,18 @@ public final class StreamFollower {
                     return followed(item, in: stream)
                 }
                 if index < streams.count - 1 {
-                    if try fill(streams[index]) { anythingGrew = true } else { phase = .drain(index + 1) }
+                    if try fill(stream) {
+                        anythingGrew = true
+                    } else {
+                        machine.readToEnd(stream.key)
+                        phase = .drain(index + 1)
+                    }
                     continue
                 }
                 phase = .look
-                guard anythingGrew || !notices.isEmpty else {
-                    forget(machine.finished(now: turnBegan))
-                    return nil
-                }
+                finishFiles()
+                let isWaitedFor = machine.wantsReading || hasBacklog && !lookFailed
+                guard anythingGrew || isWaitedFor || !notices.isEmpty else { return nil }
             }
         }
     }
@@ -163,9 +197,9 @@ public final class StreamFollower {
         try Interruption.check()
     }
 
-    // MARK: Files
+    // MARK: Finding files
 
-    private func look() {
+    private func lookForNewer() {
         watchDirectories()
         do throws(SystemError) {
             let key = FileKey(at: path)
@@ -181,44 +215,97 @@ public final class StreamFollower {
             case .findNewer: try openNewer()
             }
             lastProblem = ""
+            lookFailed = false
         } catch {
             // Said once, not at each look: it may be there, unreadable, for long.
             if lastProblem != error.description { notices.append(error.description) }
             lastProblem = error.description
+            lookFailed = true
+            // What keeps it from being read may go without an event.
+            isWatched = false
         }
+    }
+
+    /// All files of the stream; those that can't be read are told.
+    private func look() throws(SystemError) -> [FoundFile] {
+        let (found, problems) = try files.look()
+        for problem in problems.map(\.error.description) where unreadable.insert(problem).inserted {
+            notices.append("\(problem): what is in it is passed over")
+        }
+        return found
     }
 
     /// Opens the file at the path, and before it what rotation has put between it and the newest open one.
     private func openNewer() throws(SystemError) {
-        let found = try FoundFile.all(of: path)
+        // First all of those that are open, so that they can be closed.
+        if hasBacklog && anythingGrew { return }
+        try retryingWhereMoved { () throws(SystemError) in
+            let found = try look()
+            let newer = newer(in: found)
+            // Something has to go on, however many are kept open.
+            let count = max(1, Self.openFiles - machine.finishing)
+            let streams = try open(
+                newer.prefix(count).map {
+                    ($0, done[SeenFile(fingerprint: $0.fingerprint, key: $0.key)] ?? 0)
+                })
+            note(found, without: newer.dropFirst(count).map(\.key))
+            add(streams)
+        }
+    }
+
+    private func newer(in found: [FoundFile]) -> [FoundFile] {
+        let open = Set(streams.map(\.key))
         let newest = streams.last
-        let position = found.firstIndex { $0.key == newest?.key }
-        let known = Set(streams.map(\.key))
-        let newer = found.enumerated().filter { index, file in
-            if known.contains(file.key) { return false }
+        let line = newest?.position.fingerprint ?? ""
+        // By another inode where it was compressed since.
+        let position =
+            found.firstIndex { $0.key == newest?.key }
+            ?? found.lastIndex { $0.compression != nil && !line.isEmpty && $0.fingerprint == line }
+        return found.enumerated().filter { index, file in
+            if open.contains(file.key) { return false }
             if file.path == path { return true }
             // Rotated while it was empty: a writer that had it open may still write into it.
-            guard let fingerprint = file.firstLine?.fingerprint else { return index > position ?? -1 }
-            guard let position else { return !seen.contains(Seen(fingerprint: fingerprint, key: file.key)) }
-            // A copy of the newest file is not a newer one.
-            let isCopy = fingerprint == newest?.firstLine?.fingerprint && file.isOddlyNamed(beside: path)
+            if file.firstLine == nil { return index > position ?? -1 }
+            guard let position else {
+                return !seen.contains {
+                    $0.fingerprint == file.fingerprint && (file.compression != nil || $0.key == file.key)
+                }
+            }
+            // A copy of a file that is read is not a newer one.
+            let isCopy =
+                file.isOddlyNamed
+                && (file.fingerprint == line || knownFingerprints.contains(file.fingerprint))
             return index > position && !isCopy
+        }.map(\.element)
+    }
+
+    /// Remembers what was found.
+    ///
+    /// - Parameter unopened: what of it is still to be opened.
+    private func note(_ found: [FoundFile], without unopened: [FileKey]) {
+        let left = Set(unopened)
+        hasBacklog = !left.isEmpty
+        seen = Set(
+            found.filter { $0.firstLine != nil && !left.contains($0.key) }
+                .map { SeenFile(fingerprint: $0.fingerprint, key: $0.key) })
+        done = done.filter { seen.contains($0.key) }
+    }
+
+    private func open(_ found: [(file: FoundFile, offset: Int64)]) throws(SystemError) -> [OpenStream] {
+        var streams: [OpenStream] = []
+        for (file, offset) in found { streams.append(try OpenStream(file, offset: offset)) }
+        return streams
+    }
+
+    /// Does something with files that were just found, and again where a rotation has renamed them meanwhile.
+    private func retryingWhereMoved(_ body: () throws(SystemError) -> Void) throws(SystemError) {
+        for _ in 0..<20 {
+            do throws(SystemError) { return try body() } catch { if !error.isMoved { throw error } }
         }
-        seen = Self.seen(found)
-        add(newer.map { OpenStream($0.element, offset: 0) })
+        try body()
     }
 
-    /// A file that was seen, by what it begins with and by its inode: files may begin alike, and inodes come again.
-    private struct Seen: Hashable {
-        let fingerprint: String
-        let key: FileKey
-    }
-
-    private static func seen(_ found: [FoundFile]) -> Set<Seen> {
-        Set(
-            found.compactMap { file in file.firstLine.map { Seen(fingerprint: $0.fingerprint, key: file.key) }
-            })
-    }
+    // MARK: Open files
 
     private func add(_ newer: [OpenStream]) {
         guard !newer.isEmpty else { return }
@@ -227,12 +314,35 @@ public final class StreamFollower {
             opened += 1
         }
         streams += newer
-        machine.opened(newer.map(\.key), now: MonotonicClock.nanoseconds())
-        for stream in newer where stream.firstLine != nil { machine.recognisable(stream.key) }
+        let now = MonotonicClock.nanoseconds()
+        machine.opened(newer.map(\.key), now: now)
+        for stream in newer where stream.firstLine != nil || stream.offset > 0 {
+            machine.grew(stream.key, now: now)
+            if stream.firstLine != nil { machine.recognisable(stream.key) }
+            // Nobody writes into it any more.
+            if stream.isCompressed { machine.answered(stream.key, .granted, now: now) }
+        }
+        let clock = Timestamp.now().seconds
+        for (stream, next) in zip(newer, newer.dropFirst()) {
+            // It was renamed before the next one was written to.
+            let quiet = clock - max(stream.modified, next.modified).seconds - 1
+            if quiet > 0 { machine.quiet(stream.key, since: now - min(now, UInt64(quiet) * 1_000_000_000)) }
+        }
     }
 
-    private func forget(_ keys: [FileKey]) {
-        if !keys.isEmpty { streams.removeAll { keys.contains($0.key) } }
+    /// Asks which renamed files nobody writes into any more, and closes those that are done with.
+    private func finishFiles() {
+        guard streams.count > 1 else { return }
+        let unasked = machine.unasked
+        for stream in streams where unasked.contains(stream.key) {
+            machine.answered(stream.key, ReadLease.probe(stream.descriptor.raw), now: turnBegan)
+        }
+        let finished = machine.finished(now: turnBegan)
+        guard !finished.isEmpty else { return }
+        for stream in streams where finished.contains(stream.key) && !stream.isCompressed {
+            done[SeenFile(fingerprint: stream.position.fingerprint, key: stream.key)] = stream.offset
+        }
+        streams.removeAll { finished.contains($0.key) }
     }
 
     private func sortStreams() {
@@ -252,6 +362,7 @@ public final class StreamFollower {
         case .lostItsEnd:
             notices.append("\(stream.name) is shorter than what was read of it: going on at its end")
         }
+        if let problem = stream.takeProblem() { notices.append(problem) }
         if grew { machine.grew(stream.key, now: MonotonicClock.nanoseconds()) }
         if stream.firstLine != nil { machine.recognisable(stream.key) }
         return grew
@@ -264,11 +375,18 @@ public final class StreamFollower {
         }
     }
 
-    /// The path's directory, and the one a symbolic link at the path leads to.
+    /// The path's directory, the one a symbolic link at the path leads to, and where rotated files lie besides.
     private func watchDirectories() {
-        var directories: Set = [FoundFile.target(of: Files.parentPath(of: path))]
-        directories.insert(Files.parentPath(of: FoundFile.target(of: path)))
+        var directories: Set = [RotatedPlaces.target(of: Files.parentPath(of: path))]
+        directories.insert(Files.parentPath(of: RotatedPlaces.target(of: path)))
+        if hasRotatedPatterns { directories.formUnion(files.places.directories) }
         // All of them, also where the first one fails.
         isWatched = directories.map { watcher?.watch($0) ?? false }.allSatisfy { $0 }
     }
+}
+
+/// A file that was seen, by what it begins with and by its inode: files may begin alike, and inodes come again.
+private struct SeenFile: Hashable {
+    let fingerprint: String
+    let key: FileKey
 }

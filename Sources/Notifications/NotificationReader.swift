@@ -119,10 +119,17 @@ public struct NotificationReader: ~Copyable {
         mayBeInLine = false
     }
 
+    /// Tells a reader that is fed and begins behind a byte which one that was: a line feed, or one of a line that it has
+    /// told of before.
+    package mutating func begin(behind byte: UInt8) {
+        isRecovering = byte != UInt8(ascii: "\n")
+        mayBeInLine = false
+    }
+
     /// Takes the file's next bytes from elsewhere, once `next` has returned nil.
     ///
     /// - Returns: how many it took: all that there is room for.
-    mutating func feed(_ bytes: UnsafeRawBufferPointer) -> Int {
+    package mutating func feed(_ bytes: UnsafeRawBufferPointer) -> Int {
         makeRoom()
         let count = min(bytes.count, buffer.count - 1 - end)
         let room = UnsafeMutableRawBufferPointer(rebasing: buffer[end..<end + count])

@@ -63,12 +63,13 @@ struct CursorTests {
         try stream.emit(2)
         let follower = try stream.follower()
         #expect(try drain(follower).numbers == [1, 2])
+        let writer = try stream.holdingWriter()
         try stream.rotate()
         try stream.emit(1)
         #expect(try drain(follower).numbers == [3])
         let cursor = follower.cursor
         #expect(cursor.files.count == 2)
-        try stream.emit(1, to: "notifications.log.1")
+        try stream.emit(1, by: writer)
         try stream.emit(1)
         #expect(try resume(cursor).numbers == [4, 5])
     }
@@ -120,6 +121,59 @@ struct CursorTests {
         #expect(resumed.notices.count == 1 && resumed.notices[0].contains("notifications.log"))
     }
 
+    @Test(
+        "a cursor older than every file: what is missing is said, and the oldest event, compressed or not, is next"
+    )
+    func olderThanAll() throws {
+        try stream.emit(2)
+        let cursor = try readAll()
+        unlink(stream.path)
+        for _ in 0..<3 {
+            try stream.emit(1)
+            try stream.rotate()
+        }
+        try stream.emit(1)
+        for number in 2...3 { try stream.compress("notifications.log.\(number)") }
+        let resumed = try resume(cursor)
+        #expect(resumed.numbers == [3, 4, 5, 6])
+        #expect(
+            resumed.notices.count == 1 && resumed.notices[0].contains("notifications.log, read up to byte"))
+    }
+
+    @Test("a later file that got the inode of the cursor's, or begins as it does, is another file")
+    func confusable() throws {
+        try stream.append("{\"action\":\"same\",\"layer\":\"0\"}\n")
+        var cursor = try readAll()
+        try stream.emit(1)
+        try stream.rotate()
+        try stream.compress("notifications.log.1")
+        try stream.append("{\"action\":\"other\",\"layer\":\"0\"}\n")
+        var information = stat()
+        #expect(stat(stream.path, &information) == 0)
+        cursor.files[0].inode = UInt64(information.st_ino)
+        #expect(try resume(cursor).numbers == [1, 0])
+        truncate(stream.path, 0)
+        try stream.append("{\"action\":\"same\",\"layer\":\"0\"}\n")
+        cursor.files[0].inode = 1
+        #expect(try resume(cursor).numbers == [1, 0])
+    }
+
+    @Test(
+        "a clock that was set back changes nothing where the names tell the order", arguments: [false, true])
+    func clockSetBack(isCompressed: Bool) throws {
+        func line(_ number: Int) -> String {
+            "{\"action\":\"x\",\"layer\":\"\(number)\",\"timestamp\":\"2026-11-24T10:0\(9 - number):00.000000000Z\"}\n"
+        }
+        try stream.append(line(1))
+        let cursor = try readAll()
+        for number in 2...5 {
+            try stream.rotate()
+            try stream.append(line(number))
+        }
+        if isCompressed { for number in 2...4 { try stream.compress("notifications.log.\(number)") } }
+        #expect(try resume(cursor).numbers == [2, 3, 4, 5])
+    }
+
     @Test("begun at the end of an empty new file, the events that come are all there, whatever rotates")
     func emptyFile() throws {
         try stream.emit(2)
@@ -166,6 +220,19 @@ struct CursorTests {
         #expect(error?.isInUse == true)
         _ = try CursorFile(name: "b", state: state)
         withExtendedLifetime(held) {}
+    }
+
+    @Test(
+        "what a process left that was killed while it saved is removed at the next opening, and nothing else")
+    func leftovers() throws {
+        let state = stream.directory.path("state")
+        let others = ["a.json", "a.json.ab.json", "a.json.ab.json.0123.tmp", "b.json.0123.tmp"]
+        for name in others + ["a.json.0123456789abcdef.tmp"] {
+            try stream.directory.write("state/cursors/\(name)", "{")
+        }
+        let file = try CursorFile(name: "a", state: state)
+        #expect(Set(try DirectoryEntry.names(in: state + "/cursors")) == Set(others + ["a.lock"]))
+        withExtendedLifetime(file) {}
     }
 
     @Test("a damaged cursor file is an error that says what to do")

@@ -47,6 +47,39 @@ struct OddFileTests {
         #expect(bytes.reduce(0, +) < 12_000_000, "\(bytes.reduce(0, +)) bytes were read")
     }
 
+    @Test(
+        "NUL bytes, CRLF, text that is no UTF-8 and empty files stop nobody, and no event beside them is lost"
+    )
+    func oddBytes() throws {
+        let follower = try stream.follower(.beginning)
+        try stream.append("")
+        #expect(try numbers(follower) == [])
+        try stream.append("\0\0\0\n")
+        try stream.emit()
+        try stream.append("{\"action\":\"x\",\"layer\":\"2\"}\r\n\r\n")
+        let file = try stream.holdingWriter()
+        try Files.writeAll(
+            Array("{\"action\":\"".utf8) + [0xff, 0xfe, 0x0a], to: file.raw, path: stream.path)
+        try stream.append("\0\0\0\0\n{\"action\":\"x\",\"layer\":\"3\"}\n")
+        try stream.rotate()
+        try stream.rotate()
+        try stream.append("{\"action\":\"x\",\"layer\":\"4\"}\n")
+        let found = try numbers(follower)
+        #expect(found == [1, 2, 3, 4], "\(found)")
+    }
+
+    @Test("a line of 100 MB takes no memory, is told once, and what comes behind it is read")
+    func hugeLine() throws {
+        try stream.emit()
+        let follower = try stream.follower(.beginning)
+        try runSuccessfully(
+            "sh",
+            ["-c", "head -c 100000000 /dev/zero | tr '\\0' x >> '\(stream.path)'; echo >> '\(stream.path)'"])
+        try stream.emit()
+        let (numbers, notices) = try drain(follower)
+        #expect(numbers == [1, 2] && notices.count == 1)
+    }
+
     @Test("files that all begin with an empty line are told apart by the first that isn't")
     func emptyFirstLines() throws {
         try stream.append("\n")

@@ -20,6 +20,7 @@ struct RandomTests {
         private(set) var steps: [String] = []
         private(set) var notices: [String] = []
         private var partial = ""
+        private var late: SharedDescriptor?
 
         init(seed: UInt64) throws {
             stream = try Stream()
@@ -80,14 +81,16 @@ struct RandomTests {
             case 45..<58: try rotate(create: true)
             case 58..<62: try rotate(create: false)
             case 62..<68:
-                // A writer that was suspended during the rotation.
-                if Files.exists(stream.path + ".1") {
-                    try stream.append(line("late"), to: "notifications.log.1")
+                // A writer that was suspended during a rotation, however many there were since.
+                if let late {
+                    try Files.writeAll(Array(line("late").utf8), to: late.raw, path: stream.path)
+                    if Bool.random(using: &random) { self.late = nil }
                 }
             case 68..<90: try read(Int.random(in: 0..<2, using: &random) == 0 ? 3 : 1000)
             case 90..<98: try restart()
             default:
                 try read(100_000)
+                late = nil
                 // What is older than what was read goes, as logrotate removes it.
                 for number in 3...9 { unlink(stream.path + ".\(number)") }
             }
@@ -96,6 +99,7 @@ struct RandomTests {
         private func rotate(create: Bool) throws {
             guard Files.exists(stream.path) else { return }
             if !partial.isEmpty { try write("a") }
+            if late == nil, Bool.random(using: &random) { late = try stream.holdingWriter() }
             try stream.rotate(create: create)
         }
 

@@ -35,11 +35,16 @@ struct RotationMachineTests {
         #expect(empty.looked(at: first, now: 0) == .findNewer)
     }
 
-    @Test("a renamed file is kept until it was quiet for as long as was asked, counted from the rotation")
-    func finished() {
+    @Test(
+        "where no lease can be had, a renamed file is kept until it was quiet for long, counted from the rotation"
+    )
+    func quiet() {
         var machine = machine()
         machine.opened([second], now: 1000)
         machine.recognisable(second)
+        #expect(machine.unasked == [first])
+        machine.answered(first, .unavailable, now: 1000)
+        #expect(machine.unasked.isEmpty)
         #expect(machine.finished(now: 1099).isEmpty)
         #expect(machine.deadline == 1100)
         machine.grew(first, now: 1050)
@@ -49,9 +54,41 @@ struct RotationMachineTests {
         #expect(machine.deadline == nil)
     }
 
-    @Test("the newest file is never finished")
+    @Test("a lease that is granted finishes a renamed file, once it was read to its end after that")
+    func granted() {
+        var machine = machine()
+        machine.opened([second], now: 1000)
+        machine.recognisable(second)
+        machine.readToEnd(first)
+        machine.answered(first, .granted, now: 1000)
+        #expect(machine.wantsReading)
+        #expect(machine.finished(now: 1 << 40).isEmpty)
+        machine.readToEnd(first)
+        #expect(!machine.wantsReading)
+        #expect(machine.finished(now: 1000) == [first])
+    }
+
+    @Test("a lease that is refused keeps a renamed file however long, and is asked for again")
+    func refused() {
+        var machine = machine()
+        machine.opened([second], now: 0)
+        machine.recognisable(second)
+        machine.answered(first, .refused, now: 5)
+        machine.readToEnd(first)
+        #expect(machine.finished(now: 1 << 40).isEmpty)
+        #expect(machine.unasked == [first])
+        #expect(machine.deadline == 1_000_000_005)
+        machine.answered(first, .granted, now: 6)
+        machine.readToEnd(first)
+        #expect(machine.finished(now: 6) == [first])
+    }
+
+    @Test("the newest file is never asked about and never finished")
     func newest() {
         var machine = machine()
+        #expect(machine.unasked.isEmpty)
+        machine.answered(first, .granted, now: 0)
+        machine.readToEnd(first)
         #expect(machine.finished(now: 1 << 40).isEmpty)
         #expect(machine.deadline == nil)
     }
@@ -60,20 +97,26 @@ struct RotationMachineTests {
     func anchor() {
         var machine = machine()
         machine.opened([second], now: 0)
+        machine.answered(first, .granted, now: 0)
+        machine.readToEnd(first)
         #expect(machine.finished(now: 1000).isEmpty)
         #expect(machine.deadline == nil)
         machine.recognisable(second)
         #expect(machine.finished(now: 1000) == [first])
     }
 
-    @Test("files are finished oldest first only: an older one that grows keeps the newer ones")
+    @Test("an older file that a writer has keeps no newer one open; one without content needs no newer one")
     func order() {
         var machine = machine()
         machine.opened([second, third], now: 0)
+        machine.answered(first, .refused, now: 0)
+        machine.answered(second, .granted, now: 0)
+        machine.grew(second, now: 0)
+        machine.readToEnd(second)
+        #expect(machine.finished(now: 600).isEmpty)
         machine.recognisable(third)
-        machine.grew(first, now: 500)
-        #expect(machine.finished(now: 550).isEmpty)
-        #expect(machine.finished(now: 600) == [first, second])
+        #expect(machine.finished(now: 600) == [second])
+        #expect(machine.order == [first, third])
     }
 
     @Test("a renamed file that is moved back to the path is the newest again")

@@ -39,6 +39,25 @@ final class Stream {
         }
     }
 
+    /// A writer that keeps the file open, as one does that was suspended between its look and its write.
+    func holdingWriter(_ name: String = "notifications.log") throws -> SharedDescriptor {
+        SharedDescriptor(try OwnedDescriptor(opening: directory.path(name), O_WRONLY | O_APPEND))
+    }
+
+    /// The next events, written by such a writer.
+    func emit(_ count: Int = 1, by writer: SharedDescriptor) throws {
+        for _ in 0..<count {
+            let number = written.count + 1
+            try Files.writeAll(Array((Self.line(number) + "\n").utf8), to: writer.raw, path: path)
+            written.append(number)
+        }
+    }
+
+    /// Compresses a rotated file, as logrotate does it.
+    func compress(_ name: String, _ tool: [String] = ["gzip"]) throws {
+        try runSuccessfully(tool[0], tool.dropFirst() + [directory.path(name)])
+    }
+
     func rename(_ from: String = "notifications.log", to: String) throws {
         guard Glibc.rename(directory.path(from), directory.path(to)) == 0 else {
             throw SystemError("rename", from)
@@ -48,16 +67,22 @@ final class Stream {
     /// Rotates as logrotate does: .1 becomes .2, the live file .1.
     func rotate(create: Bool = true) throws {
         let names = try DirectoryEntry.names(in: directory.path)
-        let numbers = names.compactMap { name in Int(name.replacing("notifications.log.", with: "")) }
-        for number in numbers.sorted(by: >) {
-            try rename("notifications.log.\(number)", to: "notifications.log.\(number + 1)")
+        let rotated = names.compactMap { name -> (number: Int, ending: String)? in
+            let parts = name.split(separator: ".")
+            guard parts.count > 2, parts[0] == "notifications", let number = Int(parts[2]) else { return nil }
+            return (number, parts.dropFirst(3).map { ".\($0)" }.joined())
+        }
+        for (number, ending) in rotated.sorted(by: { $0.number > $1.number }) {
+            try rename("notifications.log.\(number)\(ending)", to: "notifications.log.\(number + 1)\(ending)")
         }
         try rename(to: "notifications.log.1")
         if create { try append("") }
     }
 
-    func follower(_ start: StartPosition = .beginning, rotateWait: Double = 5) throws -> StreamFollower {
-        try StreamFollower(path: path, start: start, watcher: nil, rotateWait: rotateWait)
+    func follower(
+        _ start: StartPosition = .beginning, rotated: [String] = [], rotateWait: Double = 5
+    ) throws -> StreamFollower {
+        try StreamFollower(path: path, rotated: rotated, start: start, watcher: nil, rotateWait: rotateWait)
     }
 }
 
