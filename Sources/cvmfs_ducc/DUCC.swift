@@ -22,11 +22,12 @@ struct DUCC: ParsableCommand {
         commandName: "cvmfs_ducc",
         abstract: "Unpacks container images into a shared file system, and tells the world about it.",
         discussion: """
-            Images are named SCHEME://REGISTRY/REPOSITORY:TAG, or oci:PATH:TAG for a directory in the OCI layout. \
-            A repository is a directory: /…, ./…, ../… or file:….
+            Images are named SCHEME://REGISTRY/REPOSITORY:TAG, oci:PATH:TAG for a directory in the OCI layout, or \
+            docker-archive:PATH:TAG. A repository is a directory: /…, ./…, ../… or file:….
 
-            Exit codes: 0 all done; 1 something failed; 2 usage; 101 no password; 102 wish list unreadable; 103 wish list invalid; \
-            104 no such repository; 105 notification file can't be opened; 130, 143 stopped by a signal.
+            Exit codes: 0 all done; 1 something failed; 2 usage; 101 no password; 102 wish list unreadable; \
+            103 wish list invalid; 104 no such repository; 105 notification file can't be opened; 130, 143 stopped \
+            by a signal.
             """,
         subcommands: [
             ConvertCommand.self, LoopCommand.self, ConvertSingleImageCommand.self, ListCommand.self,
