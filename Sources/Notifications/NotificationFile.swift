@@ -21,6 +21,8 @@ struct NotificationFile: ~Copyable {
     /// Set in a newly opened file and after an error: the end of the file is not known to be the end of a line.
     private var endIsUnknown = true
     private var missingSince: UInt64?
+    /// When the path was looked at last and was missing.
+    private var lastMissing: UInt64 = 0
     private var complained = false
     /// What a person should be told, once the writer's lock is free.
     private var complaint: String?
@@ -41,16 +43,21 @@ struct NotificationFile: ~Copyable {
             if code != 0 { throw NotificationFileError(path: path, code: code) }
             return
         }
+        let code = openSoon()
+        guard code == 0 || code == ENXIO && kind == .fifo else {
+            throw NotificationFileError(path: path, code: code)
+        }
+    }
+
+    /// Opens what is at the path or comes there very soon, else creates it.
+    private mutating func openSoon() -> CInt {
         let deadline = MonotonicClock.nanoseconds() + Self.firstPatience
         var code = open(create: false)
         while code == ENOENT, MonotonicClock.nanoseconds() < deadline {
             poll(nil, 0, 5)
             code = open(create: false)
         }
-        if code == ENOENT { code = open(create: true) }
-        guard code == 0 || code == ENXIO && kind == .fifo else {
-            throw NotificationFileError(path: path, code: code)
-        }
+        return code == ENOENT ? open(create: true) : code
     }
 
     /// The open file, where it is one that can be forced to disk.
@@ -78,14 +85,19 @@ struct NotificationFile: ~Copyable {
         guard errno == ENOENT || errno == ENOTDIR else { return goOn(code: errno) }
         let now = MonotonicClock.nanoseconds()
         let since = missingSince ?? now
+        // Looked at long ago, it may have been there since, and this may be the next rotation.
+        let isOldNews = now - lastMissing >= Self.firstPatience
         missingSince = since
+        lastMissing = now
         // A file without a name was deleted, not renamed: nobody would ever read the line in it.
-        if now - since >= Self.patience || isDeleted { return reopen(create: true) }
-        return 0
+        if isDeleted { return reopen(create: true) }
+        guard now - since >= Self.patience else { return 0 }
+        return isOldNews ? reopened(openSoon(), create: true) : reopen(create: true)
     }
 
-    private mutating func reopen(create: Bool) -> CInt {
-        let code = open(create: create)
+    private mutating func reopen(create: Bool) -> CInt { reopened(open(create: create), create: create) }
+
+    private mutating func reopened(_ code: CInt, create: Bool) -> CInt {
         guard code != 0 else {
             missingSince = nil
             complained = false

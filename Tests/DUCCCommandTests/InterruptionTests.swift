@@ -128,9 +128,11 @@ struct InterruptionTests {
     func refusedSoon() throws {
         let converting = try Converting()
         let bytes = (0..<(3 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 7 ^ $0 >> 9) }
+        // As much behind it as has to come before it is looked at, and little more: then nothing comes any more.
         let image = TestImage({ tar in
+            tar.add("before", content: Array(bytes.prefix(2 << 20)))
             tar.file("../escape", "x")
-            tar.add("large", content: bytes)
+            tar.add("after", content: Array(bytes.prefix(600 << 10)))
         })
         let written = try image.write(to: converting.layout, tag: "1")
         let server = try Self.stallingRegistry(converting.layout, written)

@@ -38,6 +38,35 @@ struct RotationTests {
         #expect(try events(of: path).map { $0[.sequence] } == ["2"])
     }
 
+    @Test(
+        "a writer that slept through a whole rotation, from one gap into the next, doesn't get in logrotate's way"
+    )
+    func twoGaps() throws {
+        let writer = try NotificationWriter(path: path)
+        writer.emit(.startDUCC)
+        try rename(to: "notifications.log.2")
+        // It looks into the gap of the first rotation …
+        writer.emit(.publishTest)
+        #expect(try createExclusively())
+        try rename(to: "notifications.log.1")
+        // … and the next time into the gap of the second, longer after than a path may be missing.
+        poll(nil, 0, 1050)
+        let created = Atomic<Bool>(false)
+        let path = path
+        let logrotate = try Threads.start {
+            poll(nil, 0, 30)
+            let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL, 0o640)
+            created.store(descriptor >= 0, ordering: .relaxed)
+            if descriptor >= 0 { close(descriptor) }
+        }
+        writer.emit(.publishTest)
+        logrotate.join()
+        let wasCreated = created.load(ordering: .relaxed)
+        #expect(wasCreated)
+        #expect(try events(of: directory.path("notifications.log.2")).map { $0[.sequence] } == ["1", "2"])
+        #expect(try events(of: path).map { $0[.sequence] } == ["3"])
+    }
+
     @Test("while the path is missing the writer goes on in the renamed file, and creates only after a second")
     func missingPath() throws {
         let writer = try NotificationWriter(path: path)
