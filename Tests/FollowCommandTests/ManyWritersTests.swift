@@ -36,13 +36,17 @@ struct ManyWritersTests {
         }
     }
 
-    /// Forces rotations at the documented pace, the first one once there is something to rotate.
+    /// Forces rotations at the documented pace, the first one once all writers are at work.
     private func rotate(
         _ rule: String, apart milliseconds: Int, environment: [String: String] = [:],
         meanwhile: () throws -> Void = {}
     ) throws {
         let rotation = try Rotation(path, in: directory, rule: "rotate 100\ncreate 0640\n\(rule)")
-        try waitUntil("there are events") { (try? text(of: path).isEmpty) == false }
+        // Writers that begin together where no file is look for it at the same time, and only for 100 ms.
+        try waitUntil("all writers have begun") {
+            let events = (try? text(of: path)) ?? ""
+            return events.split(separator: "\n").count { $0.contains(#""seq":"1""#) } == Self.writers
+        }
         for _ in 0..<Self.rotations {
             try rotation.rotate(environment: environment)
             let next = MonotonicClock.nanoseconds() + UInt64(milliseconds) * 1_000_000
