@@ -75,8 +75,6 @@ package final class PipeRunner: HookRunner {
         for index in queue.indices {
             guard let place = queue[index].place, low[place.file] == nil else { continue }
             low[place.file] = place.begin
-            // Most often all are of one file, or of the two that a rotation makes.
-            if low.count == reading.count { break }
         }
         var positions = Dictionary(uniqueKeysWithValues: reading.map { ($0.file, $0.position) })
         for file in low.keys where positions[file] == nil { positions[file] = files[file] }
