@@ -19,56 +19,69 @@ package final class Daemon {
     private static let busySave: UInt64 = 200_000_000
     private static let busyCount = 1000
 
-    private let configuration: Configuration
-    private let watcher: DirectoryWatcher
+    private var configuration: Configuration
+    private let watcher: DirectoryWatcher?
     private let state: StateDirectory
     private let log: DeliveryLog
     private let numbers = FileNumbers()
     private var groups: [HookGroup] = []
+    /// Hooks that end what they have begun, to be configured in another way.
+    private var leaving: [LeavingHook] = []
+    /// Hooks that begin as soon as one of their name has left.
+    private var coming: [HookConfiguration] = []
     private let requests: RequestBox
     private let watchesRequests: Bool
+    private var isReloading = false
     /// Held as long as this lives.
     private let lock: StateDirectory.Lock
 
     /// Takes the state directory and opens the stream for each hook; a hook without a cursor gets one.
     ///
     /// - Throws: `StateError`, `HookError`, `CursorError`, `SystemError` where the stream can't be read.
-    package init(_ configuration: Configuration, watcher: DirectoryWatcher, log: DeliveryLog) throws {
+    package init(_ configuration: Configuration, watcher: DirectoryWatcher?, log: DeliveryLog) throws {
         self.configuration = configuration
         self.watcher = watcher
         self.log = log
         state = StateDirectory(configuration.state)
         lock = try state.lock()
         requests = RequestBox(state)
-        // Without a watch they are looked at whenever anything else happens, and once a second.
-        watchesRequests = watcher.watch(requests.directory)
-        var starts: [(start: Cursor?, beginning: HookConfiguration.Beginning, hooks: [HookState])] = []
-        for hook in configuration.hooks {
-            let file = try CursorFile(name: hook.name, state: configuration.state)
-            let saved = try file.load()
-            let runner = try Self.runner(hook, state: configuration.state, saved, log)
-            runner.isPaused = state.isPaused(hook.name)
-            for file in saved?.files ?? [] { runner.skip(file.done ?? [], in: numbers.number(of: file)) }
-            let hookState = HookState(runner, file, saved: saved)
-            var start = saved
-            start?.lastEventIdentifier = nil
-            for index in start?.files.indices ?? 0..<0 { start?.files[index].done = nil }
-            if let index = starts.firstIndex(where: {
-                $0.start == start && (start != nil || $0.beginning == hook.from)
-            }) {
-                starts[index].hooks.append(hookState)
+        // Without a watch they are looked at whenever anything else happens, and from time to time.
+        watchesRequests = watcher?.watch(requests.directory) ?? false
+        try begin(try configuration.hooks.map { hook in try open(hook) })
+    }
+
+    /// A hook with its cursor and its runner, not yet reading.
+    private func open(_ hook: HookConfiguration) throws -> HookState {
+        let file = try CursorFile(name: hook.name, state: configuration.state)
+        let saved = try file.load()
+        let letters = DeadLetters(hook: hook.name, state: configuration.state)
+        let runner: any HookRunner =
+            switch hook.target {
+            case .exec: try ExecRunner(hook, letters: letters, saved: saved, log: log)
+            case .pipe: try PipeRunner(hook, letters: letters, saved: saved, log: log)
+            }
+        runner.isPaused = state.isPaused(hook.name)
+        for file in saved?.files ?? [] { runner.skip(file.done ?? [], in: numbers.number(of: file)) }
+        return HookState(runner, file, saved: saved)
+    }
+
+    /// Lets hooks read from where they are; those that are at the same place read together.
+    private func begin(_ hooks: [HookState]) throws(SystemError) {
+        var starts: [(start: Cursor?, hooks: [HookState])] = []
+        for hook in hooks {
+            if let index = starts.firstIndex(where: { $0.start == hook.start }) {
+                starts[index].hooks.append(hook)
             } else {
-                starts.append((start, hook.from, [hookState]))
+                starts.append((hook.start, [hook]))
             }
         }
-        for (start, beginning, hooks) in starts {
-            let position =
-                start.map { StartPosition.cursor($0) }
-                ?? (beginning == .end ? .end : .cursor(Cursor()))
-            groups.append(HookGroup(try follower(position), hooks, numbers))
+        for (start, hooks) in starts {
+            let group = HookGroup(
+                try follower(start.map { StartPosition.cursor($0) } ?? .end), hooks, numbers)
+            groups.append(group)
+            // Where a hook begins must not depend on when its first event comes.
+            for hook in hooks { save(hook, reading: group.reading, force: true) }
         }
-        // Where a hook begins must not depend on when its first event comes.
-        for group in groups { for hook in group.hooks { save(hook, in: group, force: true) } }
     }
 
     private func follower(_ start: StartPosition) throws(SystemError) -> StreamFollower {
@@ -77,49 +90,56 @@ package final class Daemon {
             rotateWait: configuration.rotateWait)
     }
 
-    private static func runner(
-        _ hook: HookConfiguration, state: String, _ saved: Cursor?, _ log: DeliveryLog
-    ) throws(HookError) -> any HookRunner {
-        let letters = DeadLetters(hook: hook.name, state: state)
-        let last = saved?.lastEventIdentifier
-        switch hook.target {
-        case .exec:
-            return try ExecRunner(hook, letters: letters, lastEventIdentifier: last, log: log)
-        case .pipe:
-            return try PipeRunner(hook, letters: letters, lastEventIdentifier: last, log: log)
-        }
-    }
+    // MARK: Running
 
     /// Works until a signal asks for the end.
     ///
     /// - Parameters:
     ///   - interval: nanoseconds after which `keepAlive` is called again; nil: never.
     ///   - keepAlive: tells whoever watches that this goes on.
-    package func run(keepAliveEvery interval: UInt64? = nil, keepAlive: () -> Void = {}) {
+    ///   - hangUp: called where SIGHUP asks for it.
+    package func run(
+        keepAliveEvery interval: UInt64? = nil, keepAlive: () -> Void = {}, hangUp: () -> Void = {}
+    ) {
+        var next: UInt64?
         while Interruption.signal == nil {
+            if HangUp.take() { hangUp() }
             let now = MonotonicClock.nanoseconds()
-            look(now: now)
-            answerRequests()
-            var isBusy = false
-            for group in groups { if read(group) { isBusy = true } }
-            regroup()
-            saveCursors(now: now)
-            for hook in hooks { hook.runner.work(now: now) }
-            if let interval, now >= nextKeepAlive {
+            let isBusy = turn(now: now)
+            if let interval, now >= next ?? 0 {
                 keepAlive()
-                nextKeepAlive = now + interval
+                next = now + interval
             }
-            if !isBusy { wait(now: now, keepsAlive: interval != nil) }
+            if !isBusy { wait(until: next) }
         }
         stop()
     }
 
-    private var hooks: [HookState] { groups.flatMap(\.hooks) }
+    /// Does what there is to do now.
+    ///
+    /// - Parameter now: of `MonotonicClock`.
+    /// - Returns: whether there may be more at once.
+    package func turn(now: UInt64) -> Bool {
+        for hook in hooks { hook.runner.look(now: now) }
+        succeed()
+        answerRequests()
+        var isBusy = false
+        for group in groups where read(group) { isBusy = true }
+        regroup()
+        for group in groups {
+            for hook in group.hooks where saveDeadline(hook).map({ now >= $0 }) ?? false {
+                save(hook, reading: group.reading, force: false)
+            }
+        }
+        for hook in hooks { hook.runner.work(now: now) }
+        return isBusy
+    }
+
+    private var hooks: [HookState] { groups.flatMap(\.hooks) + leaving.map(\.hook) }
 
     // MARK: Reading
 
     private var lastProblem = ""
-    private var nextKeepAlive: UInt64 = 0
 
     /// - Returns: whether there may be more at once.
     private func read(_ group: HookGroup) -> Bool {
@@ -160,16 +180,6 @@ package final class Daemon {
 
     // MARK: Cursors
 
-    private func saveCursors(now: UInt64) {
-        for group in groups {
-            for hook in group.hooks where isDue(hook, now: now) { save(hook, in: group, force: false) }
-        }
-    }
-
-    private func isDue(_ hook: HookState, now: UInt64) -> Bool {
-        saveDeadline(hook).map { now >= $0 } ?? false
-    }
-
     /// When a hook's cursor is to be saved; nil where it has nothing new.
     private func saveDeadline(_ hook: HookState) -> UInt64? {
         let finished = hook.runner.finished
@@ -180,8 +190,10 @@ package final class Daemon {
         return hook.hasMoved ? hook.lastSave + Self.idleSave : nil
     }
 
-    private func save(_ hook: HookState, in group: HookGroup, force: Bool) {
-        let cursor = hook.runner.cursor(reading: group.reading)
+    private func save(
+        _ hook: HookState, reading: [(file: Int, position: Cursor.File)], force: Bool
+    ) {
+        let cursor = hook.runner.cursor(reading: reading)
         hook.hasMoved = false
         hook.lastSave = MonotonicClock.nanoseconds()
         if cursor == hook.saved && !force {
@@ -203,42 +215,109 @@ package final class Daemon {
 
     // MARK: Waiting
 
-    private func look(now: UInt64) { for hook in hooks { hook.runner.look(now: now) } }
-
-    private func wait(now: UInt64, keepsAlive: Bool) {
-        var ends = watchesRequests ? [] : [now + Self.idleSave]
-        if keepsAlive { ends.append(nextKeepAlive) }
+    /// Waits until there may be something to do.
+    ///
+    /// - Parameter limit: of `MonotonicClock`; not longer than until then.
+    package func wait(until limit: UInt64? = nil) {
+        let now = MonotonicClock.nanoseconds()
+        var ends = [limit, watchesRequests ? nil : now + Self.idleSave].compactMap { $0 }
         ends += groups.filter { !$0.isHeldUp }.compactMap(\.deadline)
-        for hook in hooks {
-            ends += [hook.runner.deadline, saveDeadline(hook)].compactMap { $0 }
-        }
-        var descriptors = [
-            pollfd(fd: Interruption.descriptor, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: watcher.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
-        ]
+        for group in groups { ends += group.hooks.compactMap(saveDeadline) }
+        ends += hooks.compactMap(\.runner.deadline)
+        let watched = watcher?.descriptor ?? -1
+        if wait(until: ends, [watched, Interruption.descriptor, HangUp.descriptor]) { _ = watcher?.drain() }
+    }
+
+    /// - Returns: whether something happened at the first descriptor.
+    @discardableResult
+    private func wait(until ends: [UInt64], _ descriptors: [CInt]) -> Bool {
+        var descriptors = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         for hook in hooks { descriptors += hook.runner.descriptors }
+        let now = MonotonicClock.nanoseconds()
         // A millisecond more than the rest, so that the time has really come.
         let timeout = ends.min().map { CInt(min(($0 > now ? $0 - now : 0) / 1_000_000 + 1, 1 << 30)) } ?? -1
-        poll(&descriptors, nfds_t(descriptors.count), timeout)
-        if descriptors[1].revents != 0 { _ = watcher.drain() }
+        return poll(&descriptors, nfds_t(descriptors.count), timeout) > 0 && descriptors[0].revents != 0
     }
 
     // MARK: The end
 
     /// Nothing new is begun; what runs gets its grace; then the cursors are saved.
-    private func stop() {
+    package func stop() {
         let limit = MonotonicClock.nanoseconds() + UInt64(configuration.shutdownGrace * 1e9)
         for hook in hooks { hook.runner.stop(limit: limit) }
         while hooks.contains(where: { !$0.runner.hasStopped }) {
-            var descriptors = hooks.flatMap(\.runner.descriptors)
+            wait(until: hooks.compactMap(\.runner.deadline), [-1])
             let now = MonotonicClock.nanoseconds()
-            let end = hooks.compactMap(\.runner.deadline).min() ?? now + 100_000_000
-            poll(
-                &descriptors, nfds_t(descriptors.count),
-                CInt(min((end > now ? end - now : 0) / 1_000_000 + 1, 1000)))
-            look(now: MonotonicClock.nanoseconds())
+            for hook in hooks { hook.runner.look(now: now) }
         }
-        for group in groups { for hook in group.hooks { save(hook, in: group, force: true) } }
+        for group in groups {
+            for hook in group.hooks { save(hook, reading: group.reading, force: true) }
+        }
+        for each in leaving { save(each.hook, reading: each.reading, force: true) }
+    }
+
+    // MARK: Reading the configuration again
+
+    /// A hook that ends what it has begun, because it is configured in another way from now on, or not at all.
+    private struct LeavingHook {
+        let hook: HookState
+        /// How far it was read for it.
+        let reading: [(file: Int, position: Cursor.File)]
+    }
+
+    /// Goes on with another configuration: a hook that is the same in both goes on undisturbed; one that is not ends what
+    /// it has begun, as at a stop, and goes on from its cursor as it is configured now.
+    ///
+    /// - Throws: `ConfigurationError`; then all goes on as it was.
+    package func reload(_ new: Configuration) throws(ConfigurationError) {
+        var mistakes: [String] = []
+        if new.state != configuration.state {
+            mistakes.append(
+                "state is \(configuration.state) as long as the daemon runs: restart it for \(new.state)")
+        }
+        for hook in new.hooks {
+            do throws(HookError) { _ = try HookCommand(hook) } catch {
+                mistakes.append("hook \(hook.name): \(error)")
+            }
+        }
+        guard mistakes.isEmpty else { throw ConfigurationError(mistakes: mistakes) }
+        let isElsewhere =
+            (new.stream, new.rotated, new.rotateWait)
+            != (configuration.stream, configuration.rotated, configuration.rotateWait)
+        configuration = new
+        let limit = MonotonicClock.nanoseconds() + UInt64(new.shutdownGrace * 1e9)
+        for group in groups {
+            let changed = group.hooks.filter { isElsewhere || !new.hooks.contains($0.runner.hook) }
+            for hook in changed {
+                hook.runner.stop(limit: limit)
+                leaving.append(LeavingHook(hook: hook, reading: group.reading))
+            }
+            group.remove(changed)
+        }
+        groups.removeAll { $0.hooks.isEmpty }
+        let running = groups.flatMap(\.hooks).map(\.name)
+        coming = new.hooks.filter { !running.contains($0.name) }
+        isReloading = true
+    }
+
+    /// Puts hooks as they are configured now in the place of those that have ended, and those that are new.
+    private func succeed() {
+        guard isReloading else { return }
+        for each in leaving where each.hook.runner.hasStopped {
+            save(each.hook, reading: each.reading, force: true)
+        }
+        // With them their locks go.
+        leaving.removeAll { $0.hook.runner.hasStopped }
+        let ready = coming.filter { hook in !leaving.contains { $0.hook.name == hook.name } }
+        coming.removeAll { ready.contains($0) }
+        var opened: [HookState] = []
+        for hook in ready {
+            do { opened.append(try open(hook)) } catch { log(.error, "\(error)", [("hook", hook.name)]) }
+        }
+        do throws(SystemError) { try begin(opened) } catch { log(.error, error.description) }
+        guard leaving.isEmpty else { return }
+        isReloading = false
+        log(.info, "reloaded: \(hooks.count) hook\(hooks.count == 1 ? "" : "s")")
     }
 
     // MARK: Requests

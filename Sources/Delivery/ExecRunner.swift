@@ -19,14 +19,13 @@ package final class ExecRunner: HookRunner {
 
     /// - Throws: `HookError` where its program can't be run.
     package init(
-        _ hook: HookConfiguration, letters: DeadLetters, lastEventIdentifier: String?,
-        log: DeliveryLog
+        _ hook: HookConfiguration, letters: DeadLetters, saved: Cursor?, log: DeliveryLog
     ) throws(HookError) {
         self.hook = hook
         self.letters = letters
         self.log = log
         command = try HookCommand(hook)
-        lane = Lane(concurrency: hook.concurrency, lastEventIdentifier: lastEventIdentifier)
+        lane = Lane(concurrency: hook.concurrency, lastEventIdentifier: saved?.lastEventIdentifier)
     }
 
     package var isFull: Bool { lane.isFull }

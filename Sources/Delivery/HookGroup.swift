@@ -23,6 +23,15 @@ final class HookState {
     }
 
     var name: String { runner.hook.name }
+
+    /// Where it goes on, or begins; nil: at the end.
+    var start: Cursor? {
+        guard var cursor = saved else { return runner.hook.from == .end ? nil : Cursor() }
+        // What it did beyond is its own; the rest may be another hook's place too.
+        cursor.lastEventIdentifier = nil
+        for index in cursor.files.indices { cursor.files[index].done = nil }
+        return cursor
+    }
 }
 
 /// Gives each file of the stream one number, whoever reads it.

@@ -55,12 +55,7 @@ package struct Lane {
     private let capacity: Int
     /// How many are running.
     package private(set) var running = 0
-    /// Where the files were when the first of their unfinished events came, by the follower's numbers.
-    private var files: [Int: Cursor.File] = [:]
-    /// What an earlier run did beyond its cursor: the ends of events, by file.
-    private var doneBefore: [Int: Set<Int64>] = [:]
-    /// The last event that was finished.
-    package private(set) var lastEventIdentifier: String?
+    private var progress: HookProgress
 
     /// - Parameters:
     ///   - concurrency: how many run at a time.
@@ -68,7 +63,7 @@ package struct Lane {
     package init(concurrency: Int, capacity: Int = 1000, lastEventIdentifier: String? = nil) {
         self.concurrency = concurrency
         self.capacity = max(capacity, concurrency)
-        self.lastEventIdentifier = lastEventIdentifier
+        progress = HookProgress(lastEventIdentifier: lastEventIdentifier)
     }
 
     /// Whether no more can be offered now.
@@ -81,9 +76,7 @@ package struct Lane {
     package var oldest: Assignment? { queue.first }
 
     /// What an earlier run finished beyond its cursor, in one of the files.
-    package mutating func skip(_ ends: [Int64], in file: Int) {
-        if !ends.isEmpty { doneBefore[file, default: []].formUnion(ends) }
-    }
+    package mutating func skip(_ ends: [Int64], in file: Int) { progress.skip(ends, in: file) }
 
     /// Takes an event.
     ///
@@ -93,10 +86,7 @@ package struct Lane {
     package mutating func offer(
         _ event: Event, at place: StreamPlace?, key: String? = nil, file: () -> Cursor.File?
     ) {
-        if let place {
-            if doneBefore[place.file]?.remove(place.end) != nil { return }
-            if files[place.file] == nil { files[place.file] = file() }
-        }
+        if let place, !progress.begins(at: place, file: file) { return }
         queue.append(Assignment(number: offered, event: event, place: place, key: key))
         offered += 1
     }
@@ -149,7 +139,7 @@ package struct Lane {
         guard let position = position(of: number) else { return }
         if queue[position].state == .running { running -= 1 }
         queue[position].state = .finished
-        lastEventIdentifier = queue[position].event.identifier
+        progress.lastEventIdentifier = queue[position].event.identifier
         while queue.first?.state == .finished { queue.removeFirst() }
     }
 
@@ -179,30 +169,10 @@ package struct Lane {
     ///
     /// - Parameter reading: how far each open file was read and offered.
     package mutating func cursor(reading: [(file: Int, position: Cursor.File)]) -> Cursor {
-        var low: [Int: Int64] = [:]
-        var done: [Int: [Int64]] = [:]
-        for position in queue.indices {
-            let assignment = queue[position]
-            guard let place = assignment.place else { continue }
-            if assignment.state != .finished {
-                if low[place.file] == nil { low[place.file] = place.begin }
-            } else if low[place.file] != nil {
-                done[place.file, default: []].append(place.end)
-            }
-        }
-        var positions = Dictionary(uniqueKeysWithValues: reading.map { ($0.file, $0.position) })
-        // A file that isn't read any more, but not all of what was read of it is done.
-        for file in low.keys where positions[file] == nil { positions[file] = files[file] }
-        files = files.filter { low[$0.key] != nil }
-        var cursor = Cursor()
-        cursor.lastEventIdentifier = lastEventIdentifier
-        cursor.files = positions.sorted { $0.key < $1.key }.map { file, position in
-            var position = position
-            position.offset = low[file] ?? position.offset
-            let ends = (done[file] ?? []) + (doneBefore[file] ?? []).filter { $0 > position.offset }
-            position.done = ends.isEmpty ? nil : ends.sorted()
-            return position
-        }
-        return cursor
+        progress.cursor(
+            reading: reading,
+            events: queue.indices.lazy.compactMap { [queue] position in
+                queue[position].place.map { ($0, queue[position].state == .finished) }
+            })
     }
 }

@@ -29,8 +29,7 @@ package final class PipeRunner: HookRunner {
     private var queue = Queue<Sent>()
     /// How many of the queue were handed to the running process.
     private var sent = 0
-    private var files: [Int: Cursor.File] = [:]
-    private var lastEventIdentifier: String?
+    private var progress: HookProgress
 
     private var run: ProgramRun?
     private var input: SharedDescriptor?
@@ -48,13 +47,12 @@ package final class PipeRunner: HookRunner {
 
     /// - Throws: `HookError` where its program can't be run.
     package init(
-        _ hook: HookConfiguration, letters: DeadLetters, lastEventIdentifier: String?,
-        log: DeliveryLog
+        _ hook: HookConfiguration, letters: DeadLetters, saved: Cursor?, log: DeliveryLog
     ) throws(HookError) {
         self.hook = hook
         self.letters = letters
         self.log = log
-        self.lastEventIdentifier = lastEventIdentifier
+        progress = HookProgress(lastEventIdentifier: saved?.lastEventIdentifier)
         command = try HookCommand(hook)
     }
 
@@ -62,31 +60,19 @@ package final class PipeRunner: HookRunner {
     package var isIdle: Bool { queue.isEmpty }
     package var unfinished: Int { queue.count }
 
-    /// A pipe's cursor has nothing beyond its offset.
-    package func skip(_ ends: [Int64], in file: Int) {}
+    package func skip(_ ends: [Int64], in file: Int) { progress.skip(ends, in: file) }
 
     package func offer(_ event: Event, at place: StreamPlace?, file: () -> Cursor.File?) {
-        if let place, files[place.file] == nil { files[place.file] = file() }
+        if let place, !progress.begins(at: place, file: file) { return }
         queue.append(Sent(event: event, place: place))
     }
 
     package func cursor(reading: [(file: Int, position: Cursor.File)]) -> Cursor {
-        var low: [Int: Int64] = [:]
-        for index in queue.indices {
-            guard let place = queue[index].place, low[place.file] == nil else { continue }
-            low[place.file] = place.begin
-        }
-        var positions = Dictionary(uniqueKeysWithValues: reading.map { ($0.file, $0.position) })
-        for file in low.keys where positions[file] == nil { positions[file] = files[file] }
-        files = files.filter { low[$0.key] != nil }
-        var cursor = Cursor()
-        cursor.lastEventIdentifier = lastEventIdentifier
-        cursor.files = positions.sorted { $0.key < $1.key }.map { file, position in
-            var position = position
-            position.offset = low[file] ?? position.offset
-            return position
-        }
-        return cursor
+        progress.cursor(
+            reading: reading,
+            events: queue.indices.lazy.compactMap { [queue] position in
+                queue[position].place.map { ($0, false) }
+            })
     }
 
     // MARK: The process
@@ -234,7 +220,7 @@ package final class PipeRunner: HookRunner {
     private func acknowledge(_ bytes: ArraySlice<UInt8>) {
         // In order, most often the very next one.
         for index in 0..<sent where queue[index].event.identifier.utf8.elementsEqual(bytes) {
-            lastEventIdentifier = queue[index].event.identifier
+            progress.lastEventIdentifier = queue[index].event.identifier
             for position in 0...index where queue[position].place == nil {
                 letters.settle(queue[position].event, cameBack: true, log)
             }
@@ -284,7 +270,7 @@ package final class PipeRunner: HookRunner {
             letters.settle(oldest.event, cameBack: oldest.place == nil, log)
             try letters.add(oldest.event, failures)
             log(.error, "\(reason): put with the dead letters", details)
-            lastEventIdentifier = oldest.event.identifier
+            progress.lastEventIdentifier = oldest.event.identifier
             queue.removeFirst()
             finished += 1
             failures = []

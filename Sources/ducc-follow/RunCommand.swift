@@ -15,7 +15,8 @@ struct RunCommand: ParsableCommand {
         discussion: """
             Each hook has a cursor of its own, kept in the configuration's state directory: it goes on where it was, \
             whatever happened to this process or to the stream's files meanwhile. Decisions are logged to standard \
-            error, one line each.
+            error, one line each. SIGHUP lets it read the configuration again: hooks that are the same go on \
+            undisturbed; where anything is wrong with it, all of them do. SIGTERM ends it.
             """)
 
     @Argument(help: ArgumentHelp("The configuration, a YAML file.", valueName: "follow.yaml"))
@@ -27,19 +28,36 @@ struct RunCommand: ParsableCommand {
     ///
     /// - Returns: `.done` where SIGTERM ended it.
     func deliver(watcher: DirectoryWatcher) throws -> ExitStatusCode {
+        HangUp.install()
         let configuration = try Configuration.read(path: configurationFile)
         let log = logging.deliveryLog
         let daemon = try Daemon(configuration, watcher: watcher, log: log)
         log(.info, "following \(configuration.stream) with \(configuration.hooks.count) hooks")
         let service = ServiceNotifier()
         try? service?.ready(status: "following \(configuration.stream)")
-        daemon.run(keepAliveEvery: service?.watchdogInterval.map { $0 / 2 }) { try? service?.keepAlive() }
+        daemon.run(keepAliveEvery: service?.watchdogInterval.map { $0 / 2 }) {
+            try? service?.keepAlive()
+        } hangUp: {
+            try? service?.reloading()
+            reload(daemon, log)
+            try? service?.ready()
+        }
         log(.info, "stopped")
         do throws(Interrupted) { try Interruption.check() } catch {
             // SIGTERM is how a daemon is meant to end.
             return error.signal == SIGTERM ? .done : .interrupted(error)
         }
         return .done
+    }
+
+    private func reload(_ daemon: Daemon, _ log: DeliveryLog) {
+        log(.info, "reloading \(configurationFile)")
+        do throws(ConfigurationError) {
+            try daemon.reload(try Configuration.read(path: configurationFile))
+        } catch {
+            for mistake in error.mistakes { log(.error, mistake) }
+            log(.error, "not reloaded: the hooks go on as they were")
+        }
     }
 }
 

@@ -11,72 +11,33 @@ struct RunTests {
     let follow: Follow
     init() throws { follow = try Follow() }
 
-    /// Writes a configuration with these hooks, and starts the daemon.
-    private func run(_ hooks: String, _ arguments: [String] = []) throws -> RunningCommand {
-        try follow.directory.write(
-            "follow.yaml", "stream: notifications.log\nstate: state\nshutdown_grace: 5s\nhooks:\n" + hooks)
-        let running = try RunningCommand(
-            Programs.follow, ["run", follow.directory.path("follow.yaml")] + arguments, directory: "/")
-        // Before, a signal would simply end it.
-        try waitUntil("it is set up, or has failed") { !running.errorsSoFar.isEmpty }
-        return running
-    }
-
-    private func emit(_ layers: Range<Int>, _ action: Action = .publishTest) throws {
-        let writer = try follow.writer()
-        for layer in layers { writer.emit(action, [(.layer, "\(layer)")]) }
-    }
-
-    private func stop(_ running: RunningCommand) throws -> CommandResult {
-        running.signal(SIGTERM)
-        return try running.wait(seconds: 20)
-    }
-
-    /// A hook that acknowledges what it reads, and notes it.
-    private func pipeHook(_ name: String, _ body: String = "") throws -> String {
-        try follow.directory.write(
-            name,
-            """
-            #!/usr/bin/python3
-            import json, os, sys
-            with open("\(name).out", "a") as done:
-                for line in sys.stdin:
-                    event = json.loads(line)
-                    \(body)
-                    done.write(event["layer"] + "\\n")
-                    done.flush()
-                    print(event["event_id"], flush=True)
-
-            """, mode: 0o755)
-    }
-
     @Test("exec and pipe hooks get what they want, in order, and go on where they were")
     func hooks() throws {
         _ = try follow.script("one", "echo $DUCC_LAYER $1 >> one.out\n")
-        _ = try pipeHook("two")
+        try follow.pipeHook("two")
         let hooks = """
               - {name: one, exec: [./one, "{action}"], action: publish_test, from: start}
               - {name: two, pipe: [./two], from: start}
               - {name: none, exec: [./one], action: nothing}
 
             """
-        try emit(0..<3)
-        var running = try run(hooks)
+        try follow.emit(0..<3)
+        var running = try follow.daemon(hooks)
         try waitUntil("the old events are done") {
             follow.lines("one.out").count == 3 && follow.lines("two.out").count == 3
         }
-        try emit(3..<4)
+        try follow.emit(3..<4)
         try waitUntil("the new one is done") {
             follow.lines("two.out").count == 4 && follow.lines("one.out").count == 4
         }
-        var result = try stop(running)
+        var result = try follow.stop(running)
         #expect(result.code == 0, "\(result.errors)")
-        try emit(4..<6)
-        running = try run(hooks)
+        try follow.emit(4..<6)
+        running = try follow.daemon(hooks)
         try waitUntil("what came meanwhile is done") {
             follow.lines("two.out").count == 6 && follow.lines("one.out").count == 6
         }
-        result = try stop(running)
+        result = try follow.stop(running)
         #expect(result.code == 0)
         #expect(follow.lines("one.out") == (0..<6).map { "\($0) publish_test" })
         #expect(follow.lines("two.out") == (0..<6).map(String.init))
@@ -85,14 +46,14 @@ struct RunTests {
     @Test("a hook that hangs holds up no other, however many events there are")
     func slow() throws {
         _ = try follow.script("hang", "echo began >> hang.out; exec sleep 1000\n")
-        _ = try pipeHook("quick")
-        let running = try run(
+        try follow.pipeHook("quick")
+        let running = try follow.daemon(
             """
               - {name: slow, exec: [./hang], from: start}
               - {name: quick, pipe: [./quick], from: start}
 
             """)
-        try emit(0..<5000)
+        try follow.emit(0..<5000)
         try waitUntil("the quick hook has everything") { follow.lines("quick.out").count == 5000 }
         #expect(follow.lines("hang.out").count == 1)
         #expect(follow.lines("quick.out") == (0..<5000).map(String.init))
@@ -105,12 +66,12 @@ struct RunTests {
         _ = try follow.script(
             "hook",
             "echo $DUCC_LAYER $DUCC_ATTEMPT >> out; case $DUCC_LAYER in 1) exit 3;; 2) exit 65;; esac\n")
-        try emit(0..<4)
-        let running = try run(
+        try follow.emit(0..<4)
+        let running = try follow.daemon(
             "  - {name: a, exec: [./hook], from: start, retry: {attempts: 3, delay: 10ms}}\n",
             ["--log-format", "json"])
         try waitUntil("all are done with") { follow.lines("out").contains("3 1") }
-        let result = try stop(running)
+        let result = try follow.stop(running)
         #expect(follow.lines("out") == ["0 1", "1 1", "1 2", "1 3", "2 1", "3 1"])
         let letters = try runSuccessfully(
             "jq",
@@ -136,37 +97,37 @@ struct RunTests {
         let kills = TestScale.count(5, long: 60)
         var written = 0
         for _ in 0..<kills {
-            let running = try run(hooks)
-            try emit(written..<written + 20)
+            let running = try follow.daemon(hooks)
+            try follow.emit(written..<written + 20)
             written += 20
             let until = Int.random(in: max(0, written - 40)..<written)
             try waitUntil("it is at work") { Set(follow.lines("out")).count >= until }
             running.signal(SIGKILL)
             _ = try running.wait()
         }
-        let running = try run(hooks)
+        let running = try follow.daemon(hooks)
         try waitUntil("everything was delivered") { Set(follow.lines("out")).count == written }
-        #expect(try stop(running).code == 0)
+        #expect(try follow.stop(running).code == 0)
         #expect(follow.lines("out").count <= written + 3 * kills)
     }
 
     @Test("killed, a pipe hook gets again what its cursor had not passed, in order")
     func killedPipe() throws {
-        _ = try pipeHook("hook")
+        try follow.pipeHook("hook")
         let hooks = "  - {name: a, pipe: [./hook], from: start}\n"
         for round in 0..<TestScale.count(3, long: 30) {
-            let running = try run(hooks)
-            try emit(round * 500..<(round + 1) * 500)
+            let running = try follow.daemon(hooks)
+            try follow.emit(round * 500..<(round + 1) * 500)
             try waitUntil("it is at work") {
                 follow.lines("hook.out").last.flatMap { Int($0) } ?? -1 >= round * 500 + 100
             }
             running.signal(SIGKILL)
             _ = try running.wait()
         }
-        let running = try run(hooks)
+        let running = try follow.daemon(hooks)
         let last = TestScale.count(3, long: 30) * 500 - 1
         try waitUntil("everything was delivered") { follow.lines("hook.out").last == "\(last)" }
-        let result = try stop(running)
+        let result = try follow.stop(running)
         #expect(result.code == 0, "\(result.status) \(result.errors)")
         let got = follow.lines("hook.out").compactMap { Int($0) }
         #expect(Set(got) == Set(0...last))
@@ -178,19 +139,19 @@ struct RunTests {
     func pause() throws {
         _ = try follow.script("hook", "echo $DUCC_LAYER >> out\n")
         let hooks = "  - {name: a, exec: [./hook], from: start}\n"
-        var running = try run(hooks)
-        try emit(0..<1)
+        var running = try follow.daemon(hooks)
+        try follow.emit(0..<1)
         try waitUntil("one is done") { follow.lines("out").count == 1 }
         let options = ["--config", follow.directory.path("follow.yaml"), "a"]
         #expect(try Support.run(Programs.follow, ["pause"] + options).code == 0)
-        try emit(1..<2)
-        _ = try stop(running)
-        running = try run(hooks + "  - {name: b, exec: [./hook], from: start}\n")
+        try follow.emit(1..<2)
+        _ = try follow.stop(running)
+        running = try follow.daemon(hooks + "  - {name: b, exec: [./hook], from: start}\n")
         try waitUntil("the other hook has both") { follow.lines("out").count == 3 }
         #expect(try Support.run(Programs.follow, ["resume"] + options).code == 0)
         try waitUntil("the paused one has gone on") { follow.lines("out").count == 4 }
         #expect(try Support.run(Programs.follow, ["pause", "--config", options[1], "nobody"]).code != 0)
-        #expect(try stop(running).code == 0)
+        #expect(try follow.stop(running).code == 0)
     }
 
     @Test("dead letters are listed, shown, delivered once more and dropped")
@@ -200,8 +161,8 @@ struct RunTests {
         func dead(_ arguments: String...) throws -> CommandResult {
             try Support.run(Programs.follow, ["dead", arguments[0]] + config + arguments.dropFirst())
         }
-        try emit(0..<3)
-        let running = try run("  - {name: a, exec: [./hook], from: start}\n")
+        try follow.emit(0..<3)
+        let running = try follow.daemon("  - {name: a, exec: [./hook], from: start}\n")
         try waitUntil("all were given up") { try dead("list").output.split(separator: "\n").count == 3 }
         let first = try dead("list").output.split(separator: "\n")[0]
         #expect(first.hasSuffix("publish_test  1 attempt: exit code 65"))
@@ -216,7 +177,7 @@ struct RunTests {
         #expect(follow.lines("out") == ["0"])
         #expect(try dead("drop", "--all").code == 0)
         #expect(try dead("list").output.isEmpty)
-        #expect(try stop(running).code == 0)
+        #expect(try follow.stop(running).code == 0)
         #expect(try dead("replay", "--all").code == 0, "there is nothing to replay")
     }
 
@@ -227,15 +188,15 @@ struct RunTests {
         func status(_ options: String...) throws -> CommandResult {
             try Support.run(Programs.follow, ["status", "--config", config] + options)
         }
-        let running = try run("  - {name: a, exec: [./hook], action: publish_test, from: start}\n")
-        try emit(0..<2)
+        let running = try follow.daemon("  - {name: a, exec: [./hook], action: publish_test, from: start}\n")
+        try follow.emit(0..<2)
         try waitUntil("both are done with") { follow.lines("out") == ["1"] }
-        #expect(try stop(running).code == 0)
+        #expect(try follow.stop(running).code == 0)
         #expect(try status().output == "a: nothing waits; 1 given up\n")
         #expect(try status("--max-dead", "1", "--max-lag", "1h").code == 0)
         #expect(try status("--max-dead", "0").code == 1)
-        try emit(2..<4)
-        try emit(4..<5, .test)
+        try follow.emit(2..<4)
+        try follow.emit(4..<5, .test)
         let json = try status("--json")
         #expect(
             try runSuccessfully(
@@ -248,13 +209,13 @@ struct RunTests {
     @Test("one daemon has a state directory; another says who it is, with exit code 69")
     func lock() throws {
         _ = try follow.script("hook", "exit 0\n")
-        let first = try run("  - {name: a, exec: [./hook]}\n")
+        let first = try follow.daemon("  - {name: a, exec: [./hook]}\n")
         try waitUntil("it has begun") { Files.exists(follow.directory.path("state/cursors/a.json")) }
-        let second = try run("  - {name: a, exec: [./hook]}\n").wait()
+        let second = try follow.daemon("  - {name: a, exec: [./hook]}\n").wait()
         #expect(
             second.code == 69 && second.errors.contains("process \(first.process.identifier)"),
             "\(second.errors)")
-        #expect(try stop(first).code == 0)
+        #expect(try follow.stop(first).code == 0)
     }
 
     @Test("a hook that takes too long is ended with all it started, and tried again")
@@ -263,14 +224,14 @@ struct RunTests {
             "hook",
             "trap '' TERM; echo $DUCC_ATTEMPT >> out; [ $DUCC_ATTEMPT = 2 ] && exit 0; sleep 1000 & echo $! > child; wait\n"
         )
-        try emit(0..<1)
-        let running = try run(
+        try follow.emit(0..<1)
+        let running = try follow.daemon(
             "  - {name: a, exec: [./hook], from: start, timeout: 200ms, kill_after: 100ms, retry: {delay: 10ms}}\n"
         )
         try waitUntil("it was tried again") { follow.lines("out") == ["1", "2"] }
         let child = try #require(pid_t(follow.lines("child")[0]))
         try waitUntil("what it started is gone") { kill(child, 0) != 0 }
-        #expect(try stop(running).code == 0)
+        #expect(try follow.stop(running).code == 0)
     }
 
     @Test(
@@ -280,8 +241,8 @@ struct RunTests {
         _ = try follow.script(
             "hook", "echo $DUCC_ACTION >> $1; \(Programs.ducc) notify -n notifications.log --action from_$1\n"
         )
-        try emit(0..<1)
-        let running = try run(
+        try follow.emit(0..<1)
+        let running = try follow.daemon(
             """
               - {name: a, exec: [./hook, a], from: start}
               - {name: b, exec: [./hook, b], from: start, action: from_a}
@@ -291,7 +252,7 @@ struct RunTests {
         try waitUntil("the others were told") {
             follow.lines("c").contains("from_c") && follow.lines("b").count >= 1
         }
-        _ = try stop(running)
+        _ = try follow.stop(running)
         #expect(!follow.lines("a").contains("from_a") && !follow.lines("b").contains("from_b"))
     }
 
@@ -308,25 +269,25 @@ struct RunTests {
     func user() throws {
         #expect(chmod(follow.directory.path, 0o777) == 0)
         _ = try follow.script("hook", "id -un > out\n")
-        try emit(0..<1)
-        let running = try run("  - {name: a, exec: [./hook], from: start, user: nobody}\n")
+        try follow.emit(0..<1)
+        let running = try follow.daemon("  - {name: a, exec: [./hook], from: start, user: nobody}\n")
         try waitUntil("it ran") { follow.lines("out") == ["nobody"] }
-        #expect(try stop(running).code == 0)
-        #expect(try run("  - {name: b, exec: [./hook], user: no-such-user}\n").wait().code == 78)
+        #expect(try follow.stop(running).code == 0)
+        #expect(try follow.daemon("  - {name: b, exec: [./hook], user: no-such-user}\n").wait().code == 78)
     }
 
     @Test("an event of the original DUCC's is acknowledged like any other")
     func original() throws {
-        _ = try pipeHook("hook")
+        try follow.pipeHook("hook")
         try follow.directory.write(
             "notifications.log",
             #"{"action":"publish_layer","layer":"7","time":" 3 Nov 2026 - 08:05:02.120"}"# + "\n")
-        let running = try run("  - {name: a, pipe: [./hook], from: start}\n")
+        let running = try follow.daemon("  - {name: a, pipe: [./hook], from: start}\n")
         try waitUntil("it was delivered, and passed") {
             follow.lines("hook.out") == ["7"]
                 && ((try? text(of: follow.directory.path("state/cursors/a.json"))) ?? "").contains("line:")
         }
-        #expect(try stop(running).code == 0)
+        #expect(try follow.stop(running).code == 0)
     }
 
     @Test("a mistake in the configuration is exit code 78, with its place; check says it too")

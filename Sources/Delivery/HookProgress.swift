@@ -1,0 +1,66 @@
+// From what a hook has done to its cursor. The cursor passes nothing that isn't done: in each file it stands before the
+// oldest unfinished event, and what was done beyond that is noted beside it.
+
+import Following
+import Notifications
+
+/// How far one hook is in each of the stream's files.
+struct HookProgress {
+    /// The last event that was finished.
+    var lastEventIdentifier: String?
+    /// Where the files were when the first of their unfinished events came, by the daemon's numbers.
+    private var files: [Int: Cursor.File] = [:]
+    /// What an earlier run did beyond its cursor: the ends of events, by file.
+    private var doneBefore: [Int: Set<Int64>] = [:]
+
+    init(lastEventIdentifier: String?) { self.lastEventIdentifier = lastEventIdentifier }
+
+    /// What an earlier run finished beyond its cursor, in one of the files.
+    mutating func skip(_ ends: [Int64], in file: Int) {
+        if !ends.isEmpty { doneBefore[file, default: []].formUnion(ends) }
+    }
+
+    /// Takes note of an event that is offered.
+    ///
+    /// - Parameter file: the position of the event's file before it; asked where it isn't known.
+    /// - Returns: whether it is still to be done.
+    mutating func begins(at place: StreamPlace, file: () -> Cursor.File?) -> Bool {
+        if doneBefore[place.file]?.remove(place.end) != nil { return false }
+        if files[place.file] == nil { files[place.file] = file() }
+        return true
+    }
+
+    /// What a restart has to begin with.
+    ///
+    /// - Parameters:
+    ///   - reading: how far each open file was read and offered.
+    ///   - events: those that were offered, from the oldest unfinished one on.
+    mutating func cursor(
+        reading: [(file: Int, position: Cursor.File)],
+        events: some Sequence<(place: StreamPlace, isFinished: Bool)>
+    ) -> Cursor {
+        var low: [Int: Int64] = [:]
+        var done: [Int: [Int64]] = [:]
+        for (place, isFinished) in events {
+            if !isFinished {
+                if low[place.file] == nil { low[place.file] = place.begin }
+            } else if low[place.file] != nil {
+                done[place.file, default: []].append(place.end)
+            }
+        }
+        var positions = Dictionary(uniqueKeysWithValues: reading.map { ($0.file, $0.position) })
+        // A file that isn't read any more, but not all of what was read of it is done.
+        for file in low.keys where positions[file] == nil { positions[file] = files[file] }
+        files = files.filter { low[$0.key] != nil }
+        var cursor = Cursor()
+        cursor.lastEventIdentifier = lastEventIdentifier
+        cursor.files = positions.sorted { $0.key < $1.key }.map { file, position in
+            var position = position
+            position.offset = low[file] ?? position.offset
+            let ends = (done[file] ?? []) + (doneBefore[file] ?? []).filter { $0 > position.offset }
+            position.done = ends.isEmpty ? nil : ends.sorted()
+            return position
+        }
+        return cursor
+    }
+}
