@@ -83,6 +83,7 @@ final class FollowSession {
             }
             switch followed {
             case .notice(let text): Report.say(text)
+            case .gap(let gap): Report.say("\(gap)")
             case .unreadable(let problem, let excerpt, let file):
                 Report.say("\(file): a line is no event, it \(problem): \(excerpt)")
             case .event(let event) where filter.matches(event): try handle(event)
