@@ -32,6 +32,9 @@ extension Daemon {
                 hook.runner.isPaused = request.action == .pause
                 log(.info, request.action == .pause ? "paused" : "resumed", [("hook", hook.name)])
             case .replay: try replay(request, hook)
+            case .move:
+                move(hook, to: request.cursor.map { .at($0) } ?? .anew)
+                log(.info, "goes on from another place", [("hook", hook.name)])
             case .drop:
                 do throws(SystemError) {
                     try DeadLetters(hook: hook.name, state: state.path).remove(Set(request.identifiers))

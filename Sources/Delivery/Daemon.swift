@@ -62,6 +62,7 @@ package final class Daemon {
             }
         runner.isPaused = state.isPaused(hook.name)
         for file in saved?.files ?? [] { runner.skip(file.done ?? [], in: numbers.number(of: file)) }
+        state.note(nil, of: hook.name)
         return HookState(runner, file, saved: saved)
     }
 
@@ -132,7 +133,12 @@ package final class Daemon {
                 save(hook, reading: group.reading, force: false)
             }
         }
-        for hook in hooks { hook.runner.work(now: now) }
+        for hook in hooks {
+            hook.runner.work(now: now)
+            let trouble = hook.runner.trouble
+            if trouble != hook.trouble { state.note(trouble, of: hook.name) }
+            hook.trouble = trouble
+        }
         return isBusy
     }
 
@@ -254,6 +260,6 @@ package final class Daemon {
         for group in groups {
             for hook in group.hooks { save(hook, reading: group.reading, force: true) }
         }
-        for each in leaving { save(each.hook, reading: each.reading, force: true) }
+        for each in leaving { save(each) }
     }
 }

@@ -15,6 +15,8 @@ final class HookState {
     /// Whether it was read on since its cursor was saved.
     var hasMoved = false
     var saidThatCursorFails = false
+    /// What was noted of it for `status`.
+    var trouble: HookTrouble?
     /// Whether it was told of events in an earlier run.
     let isResumed: Bool
 
