@@ -1,5 +1,5 @@
 // One program under way, from its start to its end: its output is read (and said in the log, up to a limit), its time is
-// watched, and what it started in its process group goes with it when it is ended.
+// watched, and what it started in its process group has that time too and goes with it when it is ended.
 
 import Glibc
 import Platform
@@ -21,6 +21,8 @@ final class ProgramRun {
     private let output: SharedDescriptor
     private let killAfter: UInt64
     private var phase: Phase
+    /// How the program itself ended; what it started may still have its time.
+    private var ended: ExitStatus?
     private var text: [UInt8] = []
     private var outputBytes = 0
     private var outputEnded = false
@@ -57,14 +59,15 @@ final class ProgramRun {
     deinit {
         guard status == nil else { return }
         child.signalGroup(SIGKILL)
-        _ = child.wait()
+        if ended == nil { _ = child.wait() }
     }
 
-    /// How it ended; nil as long as it runs.
+    /// How it ended; nil as long as it runs, or what it started has time to end.
     private(set) var status: ExitStatus?
 
     var descriptors: [pollfd] {
-        var descriptors = [pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)]
+        var descriptors: [pollfd] = []
+        if ended == nil { descriptors.append(pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)) }
         if !outputEnded { descriptors.append(pollfd(fd: output.raw, events: Int16(POLLIN), revents: 0)) }
         return descriptors
     }
@@ -73,7 +76,8 @@ final class ProgramRun {
     var deadline: UInt64? {
         switch phase {
         case .running(let until): until
-        case .ending(let until): until
+        // Nothing tells when a group is empty but asking.
+        case .ending(let until): ended == nil ? until : min(until, MonotonicClock.nanoseconds() + 20_000_000)
         case .killed: nil
         }
     }
@@ -87,27 +91,28 @@ final class ProgramRun {
     func look(now: UInt64) -> [String] {
         readOutput()
         var waiting = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
-        if status == nil, poll(&waiting, 1, 0) == 1 {
+        if ended == nil, poll(&waiting, 1, 0) == 1 {
             readOutput()
-            outputEnded = true
-            if case .running = phase {} else { child.signalGroup(SIGKILL) }
-            status = child.wait()
+            ended = child.wait()
         }
         switch phase {
-        case .running(let until?) where status == nil && now >= until:
+        case .running(let until?) where ended == nil && now >= until:
             timedOut = true
             terminate(now: now)
-        case .ending(let until) where status == nil && now >= until:
+        case .ending(let until) where now >= until:
             child.signalGroup(SIGKILL)
             phase = .killed
+        case .ending where kill(-child.identifier, 0) == 0: return lines(isLast: false)
         default: break
         }
+        status = ended
+        if status != nil { outputEnded = true }
         return lines(isLast: status != nil)
     }
 
     /// Asks it to end; after `killAfter` it is killed.
     func terminate(now: UInt64) {
-        guard case .running = phase, status == nil else { return }
+        guard case .running = phase, ended == nil else { return }
         child.signalGroup(SIGTERM)
         phase = .ending(until: now + killAfter)
     }
