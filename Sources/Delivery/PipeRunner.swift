@@ -23,7 +23,7 @@ package final class PipeRunner: HookRunner {
     package let hook: HookConfiguration
     package var isPaused = false
     private let command: HookCommand
-    private let letters: DeadLetters
+    private let letters: any GivenUpEvents
     private let log: DeliveryLog
 
     private var queue = Queue<Sent>()
@@ -49,7 +49,7 @@ package final class PipeRunner: HookRunner {
 
     /// - Throws: `HookError` where its program can't be run.
     package init(
-        _ hook: HookConfiguration, letters: DeadLetters, saved: Cursor?, log: DeliveryLog
+        _ hook: HookConfiguration, letters: any GivenUpEvents, saved: Cursor?, log: DeliveryLog
     ) throws(HookError) {
         self.hook = hook
         self.letters = letters
@@ -244,7 +244,10 @@ package final class PipeRunner: HookRunner {
         for index in 0..<sent where queue[index].event.identifier.utf8.elementsEqual(bytes) {
             progress.lastEventIdentifier = queue[index].event.identifier
             for position in 0...index where queue[position].place == nil {
-                letters.settle(queue[position].event, cameBack: true, log)
+                let event = queue[position].event
+                do { try letters.settle(event) } catch {
+                    log(.error, "\(error)", [("hook", hook.name), ("event", event.identifier)])
+                }
             }
             for _ in 0...index { queue.removeFirst() }
             sent -= index + 1
@@ -275,7 +278,8 @@ package final class PipeRunner: HookRunner {
         case .again(let milliseconds):
             log(
                 .warning,
-                "\(outcome) with \(queue.count) events not acknowledged; again in "
+                "\(outcome) with \(queue.count) events not acknowledged, attempt \(attempt) of "
+                    + "\(hook.retry.attempts); again in "
                     + "\((milliseconds + 500) / 1000) s", details)
             notBefore = now + UInt64(milliseconds) * 1_000_000
         case .giveUp: giveUp(oldest, details, "\(outcome)", now: now)
@@ -289,9 +293,8 @@ package final class PipeRunner: HookRunner {
             return
         }
         do {
-            letters.settle(oldest.event, cameBack: oldest.place == nil, log)
-            try letters.add(oldest.event, failures)
-            log(.error, "\(reason): put with the dead letters", details)
+            let place = try letters.add(oldest.event, failures, cameBack: oldest.place == nil)
+            log(.error, "\(reason), attempt \(failures.count): \(place)", details)
             progress.lastEventIdentifier = oldest.event.identifier
             queue.removeFirst()
             finished += 1

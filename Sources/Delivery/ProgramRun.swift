@@ -25,27 +25,28 @@ final class ProgramRun {
     private var ended: ExitStatus?
     private var text: [UInt8] = []
     private var outputBytes = 0
-    private var outputEnded = false
+    private var outputEnded: Bool
     /// Whether it had to be ended because its time was over.
     private(set) var timedOut = false
 
     /// Starts a program; its standard output and standard error are one.
     ///
     /// - Parameters:
-    ///   - output: what it writes to in place of our pipe for both; that pipe is then standard error alone.
+    ///   - output: what it writes to in place of our pipe for both; that pipe is then standard error alone, or
+    ///   - errors: nothing.
     ///   - deadline: of `MonotonicClock`.
     /// - Throws: `SystemError`.
     init(
         _ program: String, _ arguments: [String], environment: [String], directory: String, user: SystemUser?,
-        input: CInt,
-        output: CInt? = nil, deadline: UInt64?, killAfter: UInt64
+        input: CInt, output: CInt? = nil, errors: CInt? = nil, deadline: UInt64?, killAfter: UInt64
     ) throws(SystemError) {
         let pipe = try Pipe()
+        outputEnded = output != nil && errors != nil
         self.output = pipe.reading
         _ = fcntl(self.output.raw, F_SETFL, O_NONBLOCK)
         child = try ChildProcess.start(
             program, arguments, environment: environment, directory: directory, input: input,
-            output: output ?? pipe.writing.raw, errors: pipe.writing.raw, user: user)
+            output: output ?? pipe.writing.raw, errors: errors ?? pipe.writing.raw, user: user)
         do throws(SystemError) { end = SharedDescriptor(try child.endDescriptor()) } catch {
             // Nobody could tell when it has ended.
             child.signalGroup(SIGKILL)
