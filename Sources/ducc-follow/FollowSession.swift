@@ -21,7 +21,6 @@ final class FollowSession {
     private var lastSave: UInt64 = 0
     private var saidThatCursorFails = false
     private var isDelivering = false
-    private var skipped = 0
 
     init(_ command: FollowCommand, watcher: DirectoryWatcher) throws {
         self.command = command
@@ -77,7 +76,7 @@ final class FollowSession {
     private func follow() throws {
         while true {
             try Interruption.check()
-            guard let followed = try follower.next() else {
+            guard let followed = try follower.next(where: filter.matches) else {
                 try settle()
                 if command.noFollow { return }
                 try follower.wait()
@@ -88,8 +87,8 @@ final class FollowSession {
             case .gap(let gap): Report.say("\(gap)")
             case .unreadable(let problem, let excerpt, let file):
                 Report.say("\(file): a line is no event, it \(problem): \(excerpt)")
-            case .event(let event) where filter.matches(event): try handle(event)
-            case .event: try skip()
+            case .event(let event): try handle(event)
+            case .passedOver: try settle()
             }
         }
     }
@@ -107,12 +106,6 @@ final class FollowSession {
         printer.add(event)
         follower.lastEventIdentifier = event.identifier
         if printer.isFull { try settle() }
-    }
-
-    /// An unwanted event. Where nothing else comes, the cursor moves all the same.
-    private func skip() throws {
-        skipped += 1
-        if skipped % 10_000 == 0 { try settle() }
     }
 
     /// Everything that was read is done: the cursor may move here.
