@@ -94,27 +94,40 @@ package final class Daemon {
 
     // MARK: Running
 
+    /// What a daemon says to whoever started it.
+    package struct Supervision {
+        /// Nanoseconds after which `keepAlive` is called again; nil: never.
+        package var interval: UInt64?
+        /// This goes on.
+        package var keepAlive: () -> Void = {}
+        /// SIGHUP came.
+        package var hangUp: () -> Void = {}
+        /// The end was asked for.
+        package var stopping: () -> Void = {}
+
+        package init() {}
+    }
+
     /// Works until a signal asks for the end.
-    ///
-    /// - Parameters:
-    ///   - interval: nanoseconds after which `keepAlive` is called again; nil: never.
-    ///   - keepAlive: tells whoever watches that this goes on.
-    ///   - hangUp: called where SIGHUP asks for it.
-    package func run(
-        keepAliveEvery interval: UInt64? = nil, keepAlive: () -> Void = {}, hangUp: () -> Void = {}
-    ) {
+    package func run(_ supervision: Supervision) {
         var next: UInt64?
+        func keepAlive(now: UInt64) {
+            guard let interval = supervision.interval, now >= next ?? 0 else { return }
+            supervision.keepAlive()
+            next = now + interval
+        }
         while Interruption.signal == nil {
-            if HangUp.take() { hangUp() }
+            if HangUp.take() { supervision.hangUp() }
             let now = MonotonicClock.nanoseconds()
             let isBusy = turn(now: now)
-            if let interval, now >= next ?? 0 {
-                keepAlive()
-                next = now + interval
-            }
+            keepAlive(now: now)
             if !isBusy { wait(until: next) }
         }
-        stop()
+        supervision.stopping()
+        stop { now in
+            keepAlive(now: now)
+            return next
+        }
     }
 
     /// Does what there is to do now.
@@ -249,11 +262,14 @@ package final class Daemon {
     // MARK: The end
 
     /// Nothing new is begun; what runs gets its grace; then the cursors are saved.
-    package func stop() {
+    ///
+    /// - Parameter meanwhile: called now and then, says when it wants to be called again.
+    package func stop(_ meanwhile: (_ now: UInt64) -> UInt64? = { _ in nil }) {
         let limit = MonotonicClock.nanoseconds() + UInt64(configuration.shutdownGrace * 1e9)
         for hook in hooks { hook.runner.stop(limit: limit) }
         while hooks.contains(where: { !$0.runner.hasStopped }) {
-            wait(until: hooks.compactMap(\.runner.deadline), [-1])
+            let next = meanwhile(MonotonicClock.nanoseconds())
+            wait(until: hooks.compactMap(\.runner.deadline) + [next].compactMap { $0 }, [-1])
             let now = MonotonicClock.nanoseconds()
             for hook in hooks { hook.runner.look(now: now) }
         }

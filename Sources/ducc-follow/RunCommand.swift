@@ -35,13 +35,16 @@ struct RunCommand: ParsableCommand {
         log(.info, "following \(configuration.stream) with \(configuration.hooks.count) hooks")
         let service = ServiceNotifier()
         try? service?.ready(status: "following \(configuration.stream)")
-        daemon.run(keepAliveEvery: service?.watchdogInterval.map { $0 / 2 }) {
-            try? service?.keepAlive()
-        } hangUp: {
+        var supervision = Daemon.Supervision()
+        supervision.interval = service?.watchdogInterval.map { $0 / 2 }
+        supervision.keepAlive = { try? service?.keepAlive() }
+        supervision.hangUp = {
             try? service?.reloading()
             reload(daemon, log)
             try? service?.ready()
         }
+        supervision.stopping = { try? service?.stopping() }
+        daemon.run(supervision)
         log(.info, "stopped")
         do throws(Interrupted) { try Interruption.check() } catch {
             // SIGTERM is how a daemon is meant to end.

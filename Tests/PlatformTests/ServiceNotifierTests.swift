@@ -6,40 +6,12 @@ import Platform
 import Support
 import Testing
 
-/// A socket such as systemd listens on.
-private final class Manager {
-    let address: String
-    private let socket: OwnedDescriptor
-
-    /// - Parameter address: a path, or `@` and a name.
-    init(_ address: String) throws {
-        self.address = address
-        socket = OwnedDescriptor(raw: Glibc.socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue), 0))
-        var own = sockaddr_un()
-        own.sun_family = sa_family_t(AF_UNIX)
-        let name = address.utf8.map { $0 == UInt8(ascii: "@") ? 0 : $0 }
-        withUnsafeMutableBytes(of: &own.sun_path) { $0.copyBytes(from: name) }
-        let length = socklen_t(2 + name.count)
-        let code = withUnsafePointer(to: &own) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket.raw, $0, length) }
-        }
-        guard code == 0 else { throw SystemError("bind", address) }
-    }
-
-    /// The next datagram, as text; nil where there is none.
-    func received() -> String? {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = recv(socket.raw, &buffer, buffer.count, CInt(ducc_MSG_DONTWAIT_NOSIGNAL))
-        return count < 0 ? nil : String(decoding: buffer[..<count], as: UTF8.self)
-    }
-}
-
 struct ServiceNotifierTests {
     @Test("each message is one datagram as systemd wants it", arguments: [false, true])
     func messages(isAbstract: Bool) throws {
         let directory = try TemporaryDirectory()
         let address = isAbstract ? "@ducc-test-\(RandomIdentifier.hex(8))" : directory.path("notify")
-        let manager = try Manager(address)
+        let manager = try ServiceManager(address)
         let notifier = try #require(ServiceNotifier(environment: ["NOTIFY_SOCKET": address]))
         try notifier.ready()
         #expect(manager.received() == "READY=1")
@@ -87,7 +59,7 @@ struct ServiceNotifierTests {
         let path = directory.path("notify")
         let missing = try #require(ServiceNotifier(environment: ["NOTIFY_SOCKET": path]))
         #expect(throws: SystemError("notify", path, code: ENOENT)) { try missing.ready() }
-        do { _ = try Manager(path) }
+        do { _ = try ServiceManager(path) }
         #expect(throws: SystemError("notify", path, code: ECONNREFUSED)) { try missing.ready() }
         let long = "/" + String(repeating: "x", count: 120)
         let tooLong = try #require(ServiceNotifier(environment: ["NOTIFY_SOCKET": long]))
