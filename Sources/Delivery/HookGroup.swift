@@ -15,14 +15,26 @@ final class HookState {
     /// Whether it was read on since its cursor was saved.
     var hasMoved = false
     var saidThatCursorFails = false
+    /// What was noted of it for `status`.
+    var trouble: HookTrouble?
+    /// Whether it was told of events in an earlier run.
+    let isResumed: Bool
 
     init(_ runner: any HookRunner, _ cursorFile: CursorFile, saved: Cursor?) {
         self.runner = runner
         self.cursorFile = cursorFile
         self.saved = saved
+        isResumed = saved != nil
     }
 
     var name: String { runner.hook.name }
+
+    /// Whether an event that matches its filter is for it; it is taken note of, for those that it causes.
+    func wants(_ event: Event) -> Bool {
+        if !runner.hook.ownEvents, own.contains(event) { return false }
+        own.note(event.identifier)
+        return true
+    }
 
     /// Where it goes on, or begins; nil: at the end.
     var start: Cursor? {
@@ -58,11 +70,20 @@ final class HookGroup {
     /// Whether everything there is was read.
     private(set) var isAtEnd = false
 
-    init(_ follower: StreamFollower, _ hooks: [HookState], _ numbers: FileNumbers) {
-        self.follower = follower
+    /// - Parameter follower: opens the stream; what it says of events before the start is what hooks were told of.
+    init(
+        _ hooks: [HookState], _ numbers: FileNumbers,
+        _ follower: (_ before: (Event) -> Void) throws(SystemError) -> StreamFollower
+    ) throws(SystemError) {
         self.hooks = hooks
         self.numbers = numbers
-        index = FilterIndex(hooks.map(\.runner.hook.filter))
+        var index = FilterIndex(hooks.map(\.runner.hook.filter))
+        self.follower = try follower { event in
+            index.hooks(for: event).forEach { position in
+                if hooks[position].isResumed { _ = hooks[position].wants(event) }
+            }
+        }
+        self.index = index
     }
 
     /// How far its files were read.
@@ -100,20 +121,22 @@ final class HookGroup {
             case .notice(let text): notice(text)
             case .unreadable(let problem, let excerpt, let file):
                 notice("\(file): a line is no event, it \(problem): \(excerpt)")
-            case .event(let event): offer(event)
+            case .gap(let gap):
+                notice("\(gap)")
+                guard let event = gap.event, let place = follower.place else { continue }
+                for hook in hooks where hook.runner.hook.gaps { offer(event, at: place, to: hook) }
+            case .event(let event):
+                let wanted = index.hooks(for: event)
+                guard !wanted.isEmpty, let place = follower.place else { continue }
+                wanted.forEach { position in
+                    if hooks[position].wants(event) { offer(event, at: place, to: hooks[position]) }
+                }
             }
         }
     }
 
-    private func offer(_ event: Event) {
-        let wanted = index.hooks(for: event)
-        guard !wanted.isEmpty, let place = follower.place else { return }
-        wanted.forEach { position in
-            let hook = hooks[position]
-            if !hook.runner.hook.ownEvents, hook.own.contains(event) { return }
-            hook.own.note(event.identifier)
-            hook.runner.offer(event, at: numbered(place)) { self.position(of: place) }
-        }
+    private func offer(_ event: Event, at place: StreamPlace, to hook: HookState) {
+        hook.runner.offer(event, at: numbered(place)) { position(of: place) }
     }
 
     private func numbered(_ place: StreamPlace) -> StreamPlace {
