@@ -90,7 +90,7 @@ final class HookNotes {
 struct PipeNotes {
     /// A script that keeps what a pipe hook is given, in a file of each process's own, and gives it to that.
     static func script(_ name: String, _ program: String) -> String {
-        "tee -a \(name).$LIFE.in | \(program) \"$@\"\n"
+        "tee \(name).$LIFE.$(date +%s%N).in | \(program) \"$@\"\n"
     }
 
     /// The events that came to each process, by its daemon.

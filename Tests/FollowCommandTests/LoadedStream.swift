@@ -10,22 +10,31 @@ import Testing
 /// Writers and rotations, and what was written in the end.
 final class LoadedStream {
     let follow: Follow
-    /// The least time between two rotations.
-    static let rotationPace: UInt64 = 500_000_000
+    /// Where rotated files go; nil: beside the stream.
+    private let oldDirectory: String?
+    /// Milliseconds from one rotation to the next.
+    private let pace: ClosedRange<UInt64>
     private let rotation: Rotation
     private let environment: [String: String]
     private var writers: [(writer: RunningCommand, count: Int)] = []
     private var rotating: RunningCommand?
-    private var lastRotation: UInt64 = 0
+    private var nextRotation: UInt64 = 0
     private(set) var rotations = 0
     /// How many events the writers have written that are finished, by their runs.
     private(set) var written: [String: Int] = [:]
 
     /// - Parameters:
     ///   - rule: logrotate's, besides `rotate` and `create`.
+    ///   - oldDirectory: where it puts rotated files.
+    ///   - pace: milliseconds from one rotation to the next.
     ///   - milliseconds: how long logrotate has no file at the path.
-    init(_ follow: Follow, rule: String = "", gap milliseconds: Int) throws {
+    init(
+        _ follow: Follow, rule: String = "", oldDirectory: String? = nil,
+        pace: ClosedRange<UInt64> = 500...500, gap milliseconds: Int
+    ) throws {
         self.follow = follow
+        self.oldDirectory = oldDirectory
+        self.pace = pace
         rotation = try Rotation(
             follow.path, in: follow.directory, rule: "rotate 500\ncreate 0640\n\(rule)")
         environment = try Interposed(
@@ -42,6 +51,9 @@ final class LoadedStream {
 
     /// All events of the writers that are finished.
     var count: Int { written.values.reduce(0, +) }
+
+    /// How many writers are at work, or have not been taken note of.
+    var writing: Int { writers.count }
 
     /// They themselves.
     var events: [NotedEvent] {
@@ -86,9 +98,9 @@ final class LoadedStream {
             let result = try rotating.wait()
             #expect(result.code == 0, "logrotate: \(result.errors)")
             self.rotating = nil
-            lastRotation = MonotonicClock.nanoseconds()
+            nextRotation = MonotonicClock.nanoseconds() + .random(in: pace) * 1_000_000
         }
-        guard MonotonicClock.nanoseconds() - lastRotation >= Self.rotationPace, Files.exists(follow.path)
+        guard MonotonicClock.nanoseconds() >= nextRotation, Files.exists(follow.path)
         else { return false }
         rotating = try rotation.start(environment: environment)
         rotations += 1
@@ -100,13 +112,17 @@ final class LoadedStream {
         try gather(all: true)
         if let rotating { #expect(try rotating.wait().code == 0) }
         rotating = nil
-        let files = try DirectoryEntry.names(in: follow.directory.path).filter {
-            $0.hasPrefix("notifications.log")
+        let directories = [follow.directory.path] + [oldDirectory].compactMap { $0 }
+        let files = try directories.flatMap { directory in
+            try DirectoryEntry.names(in: directory).filter { $0.hasPrefix("notifications.log") }.map {
+                "\(directory)/\($0)"
+            }
         }
-        let proof = try StreamProof(files.map(follow.directory.path))
+        let proof = try StreamProof(files)
         #expect(proof.problems == [])
         #expect(proof.runs == written)
-        let verified = try run(Programs.follow, ["verify", follow.path])
+        let olddir = oldDirectory.map { ["--olddir", $0] } ?? []
+        let verified = try run(Programs.follow, ["verify", follow.path] + olddir)
         #expect(verified.code == 0, "\(verified.output)")
     }
 }
