@@ -135,7 +135,7 @@ def peers(bench, path, asked):
         with started(["/usr/sbin/rsyslogd", "-n", "-f", configuration, "-i", os.path.join(fresh, "pid")]):
             until(lambda: lines(output) >= NEEDLES, "rsyslog")
 
-    label = "ducc-follow --image, on one core"
+    label = "ducc-follow --image, one core"
     medians = bench.group(
         f"{EVENTS:,} events from a backlog, {os.path.getsize(path) // EVENTS} bytes each, {NEEDLES} wanted",
         [
