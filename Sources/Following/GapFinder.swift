@@ -34,6 +34,7 @@ public struct StreamGap: Sendable {
 }
 
 extension StreamGap: CustomStringConvertible {
+    /// What is missing, and how that can be.
     public var description: String {
         let numbers =
             missing.count == 1

@@ -15,7 +15,7 @@ final class FollowSession {
     private let filter: ShortFilter
     private let cursorFile: CursorFile?
     private let follower: StreamFollower
-    private let hook: ExecDelivery?
+    private let hook: AdHocHook?
     private var printer: EventPrinter
     private var saved: Cursor?
     private var lastSave: UInt64 = 0
@@ -28,7 +28,7 @@ final class FollowSession {
         let filter = ShortFilter(command)
         self.filter = filter
         printer = EventPrinter(format: command.format)
-        hook = try ExecDelivery(command)
+        hook = try AdHocHook(command)
         cursorFile = try command.cursor.map {
             try CursorFile(name: $0, state: UserState.path(command.state))
         }
@@ -95,9 +95,9 @@ final class FollowSession {
     }
 
     private func handle(_ event: Event) throws {
-        if let hook {
+        if let hook, let place = follower.place {
             isDelivering = true
-            try hook.deliver(event)
+            try hook.deliver(event, at: place)
             isDelivering = false
             follower.lastEventIdentifier = event.identifier
             // Before the next delivery begins: whatever happens then, this one is not repeated.
