@@ -64,16 +64,25 @@ package struct FilterIndex {
     /// The hooks that want an event.
     package mutating func hooks(for event: Event) -> Hooks {
         var result = Hooks(count: filters.count, all: true)
-        for index in columns.indices {
-            guard let value = event[columns[index].field] else {
-                result.formIntersection(columns[index].withoutField)
-                continue
-            }
-            let hooks = columns[index].known[value] ?? look(up: value, in: index)
-            result.formIntersection(hooks)
-            if result.isEmpty { return result }
+        for index in columns.indices where !result.isEmpty {
+            narrow(&result, to: event[columns[index].field], in: index)
         }
         return result
+    }
+
+    /// Whether any hook wants an event that is not copied yet.
+    mutating func isWanted(_ record: borrowing NotificationRecord) -> Bool {
+        var result = Hooks(count: filters.count, all: true)
+        for index in columns.indices where !result.isEmpty {
+            narrow(&result, to: record[columns[index].field], in: index)
+        }
+        return !result.isEmpty
+    }
+
+    /// Leaves those that want an event of which a field has this value, or that lacks it.
+    private mutating func narrow(_ result: inout Hooks, to value: String?, in index: Int) {
+        guard let value else { return result.formIntersection(columns[index].withoutField) }
+        result.formIntersection(columns[index].known[value] ?? look(up: value, in: index))
     }
 
     private mutating func look(up value: String, in index: Int) -> Hooks {

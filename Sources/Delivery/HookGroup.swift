@@ -69,6 +69,8 @@ final class HookGroup {
     private var known: [Int: Int] = [:]
     /// Whether everything there is was read.
     private(set) var isAtEnd = false
+    /// Whether a hook was found full since the reading began: only one that was given something can become it.
+    private var becameFull = false
 
     /// - Parameter follower: opens the stream; what it says of events before the start is what hooks were told of.
     init(
@@ -103,16 +105,22 @@ final class HookGroup {
     /// Reads, until there is nothing more, or a hook can take no more.
     ///
     /// - Parameters:
-    ///   - most: how many items at a time, so that deliveries don't wait.
+    ///   - most: how many events at a time, so that deliveries don't wait.
     ///   - notice: told of what a person should know.
     /// - Throws: `SystemError` where an open file can't be read.
     func read(most: Int, notice: (String) -> Void) throws(SystemError) {
         isAtEnd = false
         var moved = false
         defer { if moved { for hook in hooks { hook.hasMoved = true } } }
-        for _ in 0..<most {
-            if isHeldUp { return }
-            guard let followed = try follower.next() else {
+        var left = most
+        becameFull = isHeldUp
+        while left > 0, !becameFull {
+            let followed = try follower.next { record in
+                left -= 1
+                return left <= 0 || index.isWanted(record)
+            }
+            guard let followed else {
+                moved = moved || left < most
                 isAtEnd = true
                 return
             }
@@ -120,6 +128,7 @@ final class HookGroup {
             switch followed {
             case .notice(let text): notice(text)
             case .unreadable(let problem, let excerpt, let file):
+                left -= 1
                 notice("\(file): a line is no event, it \(problem): \(excerpt)")
             case .gap(let gap):
                 notice("\(gap)")
@@ -136,6 +145,7 @@ final class HookGroup {
     }
 
     private func offer(_ event: Event, at place: StreamPlace, to hook: HookState) {
+        defer { becameFull = becameFull || hook.runner.isFull }
         hook.runner.offer(event, at: numbered(place)) { position(of: place) }
     }
 

@@ -54,6 +54,13 @@ struct GapFinder {
     private var older: [UInt128: UInt64] = [:]
     private static let most = 8192
 
+    /// Whether nothing is missing before the next event; where something is, it is to be looked at.
+    mutating func passes(_ record: borrowing NotificationRecord) -> Bool {
+        guard let position = record.runPosition, let known = last[position.run] else { return false }
+        if position.number == known + 1 { last[position.run] = position.number }
+        return position.number <= known + 1
+    }
+
     /// Looks at the next event.
     ///
     /// - Returns: what is missing before it. A run that was not heard of before may have begun before the reading did.

@@ -52,7 +52,13 @@ final class OpenStream {
     }
 
     /// The next item of what was read.
-    func next() -> NotificationItem? { reader.next() }
+    ///
+    /// - Parameter isWanted: is asked of each event before it is copied.
+    func next(
+        where isWanted: (borrowing NotificationRecord) -> Bool = { _ in true }
+    ) -> NotificationItem? {
+        reader.next(where: isWanted)
+    }
 
     /// How far back `eventsBefore` looks.
     private static let lookBack: Int64 = 1 << 20

@@ -124,8 +124,13 @@ public final class StreamFollower {
 
     /// The next thing, or nil where there is nothing more now: then `wait`.
     ///
+    /// - Parameter isWanted: is asked of each event where it lies: most of those that are unwanted are never copied. (One
+    ///   is given out all the same where something is missing before it.) This returns only when something is wanted:
+    ///   who has other things to do meanwhile wants an event now and then.
     /// - Throws: `SystemError` where an open file can't be read.
-    public func next() throws(SystemError) -> Followed? {
+    public func next(
+        where isWanted: (borrowing NotificationRecord) -> Bool = { _ in true }
+    ) throws(SystemError) -> Followed? {
         place = nil
         while true {
             if !notices.isEmpty { return .notice(notices.removeFirst()) }
@@ -138,14 +143,17 @@ public final class StreamFollower {
             case .look:
                 turnBegan = MonotonicClock.nanoseconds()
                 lookForNewer()
-                guard let newest = streams.last else { return notices.isEmpty ? nil : try next() }
+                guard let newest = streams.last else {
+                    return notices.isEmpty ? nil : .notice(notices.removeFirst())
+                }
                 // The newest one's batch first, given out last.
                 anythingGrew = try fill(newest)
                 phase = .drain(0)
             case .drain(let index):
                 let stream = streams[index]
                 let begin = stream.offset
-                if let item = stream.next() {
+                let item = stream.next { record in isWanted(record) || !gaps.passes(record) }
+                if let item {
                     place = StreamPlace(file: stream.number, begin: begin, end: stream.offset)
                     return followed(item, in: stream)
                 }

@@ -2,8 +2,8 @@
 
 /// An event that a reader has come to, for as long as a closure looks at it (``NotificationReader/next(where:)``).
 public struct NotificationRecord: ~Copyable {
-    private let bytes: UnsafeRawBufferPointer
-    private let spans: [FieldSpan]
+    let bytes: UnsafeRawBufferPointer
+    let spans: [FieldSpan]
 
     init(_ bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]) {
         self.bytes = bytes

@@ -8,22 +8,34 @@ package struct RunPosition: Equatable, Sendable {
     package let number: UInt64
 }
 
+extension RunPosition {
+    /// - Parameter span: where the `event_id` is in the line.
+    init?(_ span: FieldSpan?, in bytes: UnsafeRawBufferPointer) {
+        guard let span, !span.valueIsEscaped, span.value.count > 37,
+            bytes[span.value.lowerBound + 36] == UInt8(ascii: ":")
+        else { return nil }
+        let colon = span.value.lowerBound + 36
+        guard
+            let run = FieldBytes.hexadecimal(
+                UnsafeRawBufferPointer(rebasing: bytes[span.value.lowerBound..<colon]), dashes: true),
+            let number = FieldBytes.number(
+                UnsafeRawBufferPointer(rebasing: bytes[(colon + 1)..<span.value.upperBound]))
+        else { return nil }
+        self.init(run: run, number: number)
+    }
+}
+
 extension Event {
     /// Nil for a line of the original DUCC, or of anybody whose `event_id` is of another form.
     package var runPosition: RunPosition? {
-        line.withUnsafeBytes { bytes in
-            guard let span = span(of: .eventIdentifier, in: bytes), !span.valueIsEscaped,
-                span.value.count > 37, bytes[span.value.lowerBound + 36] == UInt8(ascii: ":")
-            else { return nil }
-            let colon = span.value.lowerBound + 36
-            guard
-                let run = FieldBytes.hexadecimal(
-                    UnsafeRawBufferPointer(rebasing: bytes[span.value.lowerBound..<colon]), dashes: true),
-                let number = FieldBytes.number(
-                    UnsafeRawBufferPointer(rebasing: bytes[(colon + 1)..<span.value.upperBound]))
-            else { return nil }
-            return RunPosition(run: run, number: number)
-        }
+        line.withUnsafeBytes { RunPosition(span(of: .eventIdentifier, in: $0), in: $0) }
+    }
+}
+
+extension NotificationRecord {
+    /// Likewise of an event that is not copied.
+    package var runPosition: RunPosition? {
+        RunPosition(Event.span(of: .eventIdentifier, in: bytes, spans), in: bytes)
     }
 }
 

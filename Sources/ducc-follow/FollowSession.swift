@@ -21,7 +21,10 @@ final class FollowSession {
     private var lastSave: UInt64 = 0
     private var saidThatCursorFails = false
     private var isDelivering = false
-    private var skipped = 0
+    /// How many events were looked at.
+    private var passed = 0
+    /// After how many unwanted events something else is looked after.
+    private static let patience = 10_000
 
     init(_ command: FollowCommand, watcher: DirectoryWatcher) throws {
         self.command = command
@@ -77,7 +80,11 @@ final class FollowSession {
     private func follow() throws {
         while true {
             try Interruption.check()
-            guard let followed = try follower.next() else {
+            let followed = try follower.next { record in
+                passed += 1
+                return passed % Self.patience == 0 || filter.matches(record)
+            }
+            guard let followed else {
                 try settle()
                 if command.noFollow { return }
                 try follower.wait()
@@ -89,7 +96,8 @@ final class FollowSession {
             case .unreadable(let problem, let excerpt, let file):
                 Report.say("\(file): a line is no event, it \(problem): \(excerpt)")
             case .event(let event) where filter.matches(event): try handle(event)
-            case .event: try skip()
+            // Where nothing else comes, the cursor moves all the same.
+            case .event: try settle()
             }
         }
     }
@@ -107,12 +115,6 @@ final class FollowSession {
         printer.add(event)
         follower.lastEventIdentifier = event.identifier
         if printer.isFull { try settle() }
-    }
-
-    /// An unwanted event. Where nothing else comes, the cursor moves all the same.
-    private func skip() throws {
-        skipped += 1
-        if skipped % 10_000 == 0 { try settle() }
     }
 
     /// Everything that was read is done: the cursor may move here.
