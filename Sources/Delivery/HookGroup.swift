@@ -69,6 +69,8 @@ final class HookGroup {
     private var known: [Int: Int] = [:]
     /// Whether everything there is was read.
     private(set) var isAtEnd = false
+    /// Whether a hook was found full since the reading began: only one that was given something can become it.
+    private var becameFull = false
     /// What it costs to read a buffer full of unwanted events, in events.
     private static let passedOver = 200
 
@@ -113,8 +115,8 @@ final class HookGroup {
         var moved = false
         defer { if moved { for hook in hooks { hook.hasMoved = true } } }
         var rest = most
-        while rest > 0 {
-            if isHeldUp { return }
+        becameFull = isHeldUp
+        while rest > 0, !becameFull {
             rest -= 1
             var wanted: FilterIndex.Hooks?
             let followed = try follower.next { record in
@@ -148,6 +150,7 @@ final class HookGroup {
 
     private func offer(_ event: Event, at place: StreamPlace, to hook: HookState) {
         hook.runner.offer(event, at: numbered(place)) { position(of: place) }
+        if hook.runner.isFull { becameFull = true }
     }
 
     private func numbered(_ place: StreamPlace) -> StreamPlace {

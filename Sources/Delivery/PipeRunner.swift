@@ -16,6 +16,8 @@ package final class PipeRunner: HookRunner {
 
     /// How many events may be without an acknowledgement.
     private static let window = 20_000
+    /// Or how many bytes of them: with what is known of each event it is about three times as much memory.
+    private static let windowSize = 6 << 20
     /// How many bytes wait to be written at the most.
     private static let bufferSize = 256 << 10
     private static let longestAcknowledgement = 4096
@@ -27,6 +29,7 @@ package final class PipeRunner: HookRunner {
     private let log: DeliveryLog
 
     private var queue = Queue<Sent>()
+    private var queuedBytes = 0
     /// How many of the queue were handed to the running process.
     private var sent = 0
     private var progress: HookProgress
@@ -58,7 +61,7 @@ package final class PipeRunner: HookRunner {
         command = try HookCommand(hook)
     }
 
-    package var isFull: Bool { queue.count >= Self.window }
+    package var isFull: Bool { queue.count >= Self.window || queuedBytes >= Self.windowSize }
     package var isIdle: Bool { queue.isEmpty }
     package var unfinished: Int { queue.count }
 
@@ -72,6 +75,7 @@ package final class PipeRunner: HookRunner {
     package func offer(_ event: Event, at place: StreamPlace?, file: () -> Cursor.File?) {
         if let place, !progress.begins(at: place, file: file) { return }
         queue.append(Sent(event: event, place: place))
+        queuedBytes += event.line.count
     }
 
     package func cursor(reading: [(file: Int, position: Cursor.File)]) -> Cursor {
@@ -249,13 +253,18 @@ package final class PipeRunner: HookRunner {
                     log(.error, "\(error)", [("hook", hook.name), ("event", event.identifier)])
                 }
             }
-            for _ in 0...index { queue.removeFirst() }
+            for _ in 0...index { removeFirst() }
             sent -= index + 1
             finished += index + 1
             return
         }
         let text = String(decoding: bytes.prefix(100), as: UTF8.self)
         log(.warning, "acknowledges what it doesn't have: \(text)", [("hook", hook.name)])
+    }
+
+    private func removeFirst() {
+        queuedBytes -= queue.first?.event.line.count ?? 0
+        queue.removeFirst()
     }
 
     private func ended(_ outcome: AttemptOutcome, now: UInt64) {
@@ -296,7 +305,7 @@ package final class PipeRunner: HookRunner {
             let place = try letters.add(oldest.event, failures, cameBack: oldest.place == nil)
             log(.error, "\(reason), attempt \(failures.count): \(place)", details)
             progress.lastEventIdentifier = oldest.event.identifier
-            queue.removeFirst()
+            removeFirst()
             finished += 1
             failures = []
             notBefore = now

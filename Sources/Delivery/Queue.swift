@@ -22,8 +22,8 @@ struct Queue<Element> {
     /// Removes the oldest element.
     mutating func removeFirst() {
         head += 1
-        // Half of it is gone: moving the rest costs no more than the removals before it.
-        guard head > 64, head * 2 > elements.count else { return }
+        // Moving the rest costs a few moves for each of those that went; keeping those costs what they hold.
+        guard head > 64, head * 8 > elements.count else { return }
         elements.removeFirst(head)
         head = 0
     }

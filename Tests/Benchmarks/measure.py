@@ -61,7 +61,7 @@ class Bench:
         """Runs each contestant once unmeasured, then `runs` times in turn; prints the group's rows.
 
         A contestant is (label, function of a fresh directory → Sample). The first is ours: the others' rows say the
-        ratio of ours to theirs.
+        ratio of ours to theirs. Returns the medians by their labels.
         """
         samples = {label: [] for label, _ in contestants}
         for turn in range(self.runs + 1):
@@ -74,10 +74,10 @@ class Bench:
         say("")
         print(f"\n{title}, {self.runs} runs")
         print(line("", "median", "least – most", "ratio", "memory"))
-        ours = None
+        ours, medians = None, {}
         for label, _ in contestants:
             values = [sample.value for sample in samples[label]]
-            median = statistics.median(values)
+            median = medians[label] = statistics.median(values)
             ratio = f"{ours / median:.2f}" if ours else ""
             ours = ours or median
             show = samples[label][0].text
@@ -85,6 +85,7 @@ class Bench:
             peak = f"{memory / 1e6:.0f} MB" if memory else ""
             spread = f"{show(min(values))} – {show(max(values))}"
             print(line(label, f"{show(median)} {samples[label][0].unit}", spread, ratio, peak), flush=True)
+        return medians
 
 
 class Sample:

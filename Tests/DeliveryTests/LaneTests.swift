@@ -62,6 +62,7 @@ struct LaneTests {
         next.skip([20, 30], in: 0)
         #expect(cursor(&next, read: 0)?.done == [20, 30])
         try offer(&next, 0..<5)
+        #expect(cursor(&next)?.offset == 0 && cursor(&next)?.done == [20, 30], "a restart follows soon")
         var order: [String] = []
         while let assignment = next.begin(now: 0) {
             order.append(assignment.event.identifier)

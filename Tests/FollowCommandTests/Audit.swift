@@ -45,6 +45,16 @@ final class Audit: Sendable {
         )
     }
 
+    /// What a query finds: values of a row with `|` between them. Python's sqlite3 is asked, not the hook.
+    static func query(_ database: String, _ sql: String) throws -> [String] {
+        let script = """
+            import sqlite3, sys
+            for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]): print(*row, sep="|")
+            """
+        return try runSuccessfully("/usr/bin/python3", ["-c", script, database, sql]).split(separator: "\n")
+            .map(String.init)
+    }
+
     /// What it acknowledged so far. A line that isn't finished counts for nothing.
     var acknowledged: [String] {
         let bytes = output.bytes

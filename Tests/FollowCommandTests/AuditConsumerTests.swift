@@ -31,16 +31,7 @@ struct AuditConsumerTests {
         return try text(of: path).split(separator: "\n").map { try Event(line: Array($0.utf8)) }
     }
 
-    /// What a query finds: values of a row with `|` between them.
-    private func query(_ sql: String) throws -> [String] {
-        let script = """
-            import sqlite3, sys
-            for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]): print(*row, sep="|")
-            """
-        return try runSuccessfully("/usr/bin/python3", ["-c", script, database, sql]).split(separator: "\n")
-            .map(
-                String.init)
-    }
+    private func query(_ sql: String) throws -> [String] { try Audit.query(database, sql) }
 
     @Test("an event is a row with its columns and the whole line, acknowledged soon without the input's end")
     func rows() throws {

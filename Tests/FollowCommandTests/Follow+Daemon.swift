@@ -22,9 +22,12 @@ extension Follow {
     }
 
     /// Starts the daemon with the configuration that was written.
-    func daemon(_ arguments: [String] = []) throws -> RunningCommand {
+    func daemon(
+        _ arguments: [String] = [], environment: [String: String] = [:]
+    ) throws -> RunningCommand {
         let running = try RunningCommand(
-            Programs.follow, ["run", directory.path("follow.yaml")] + arguments, directory: "/")
+            Programs.follow, ["run", directory.path("follow.yaml")] + arguments, environment: environment,
+            directory: "/")
         // Before, a signal would simply end it.
         try waitUntil("it is set up, or has failed") { !running.errorsSoFar.isEmpty }
         return running
@@ -44,6 +47,13 @@ extension Follow {
     func stop(_ running: RunningCommand) throws -> CommandResult {
         running.signal(SIGTERM)
         return try running.wait(seconds: 20)
+    }
+
+    /// What lies in the state directory that a daemon must have cleared away.
+    func leftovers() throws -> [String] {
+        try runSuccessfully(
+            "find", [directory.path("state"), "-name", "*.tmp", "-o", "-path", "*/requests/*"]
+        ).split(separator: "\n").map(String.init)
     }
 
     /// Writes an event for each layer.

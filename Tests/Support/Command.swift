@@ -56,6 +56,14 @@ package final class RunningCommand: Sendable {
     package var outputSoFar: String { output.text }
     package var errorsSoFar: String { errors.text }
 
+    /// Whether it has come to its end.
+    package var hasEnded: Bool {
+        if result.withLock({ $0 != nil }) { return true }
+        guard let end = try? process.endDescriptor() else { return true }
+        var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
+        return poll(&descriptor, 1, 0) == 1
+    }
+
     /// Sends a signal to the program alone.
     package func signal(_ number: CInt) { kill(process.identifier, number) }
 

@@ -32,10 +32,15 @@ package struct Rotation {
 
     /// Rotates now.
     package func rotate(environment: [String: String] = [:]) throws {
-        try runSuccessfully(
-            "logrotate", ["-f", "-s", directory.path("logrotate.state"), configuration],
-            environment: environment)
+        try runSuccessfully("logrotate", arguments, environment: environment)
     }
+
+    /// Begins a rotation.
+    package func start(environment: [String: String] = [:]) throws -> RunningCommand {
+        try RunningCommand("logrotate", arguments, environment: environment)
+    }
+
+    private var arguments: [String] { ["-f", "-s", directory.path("logrotate.state"), configuration] }
 
     /// What logrotate says of the rule without doing anything.
     package func dryRun() throws -> CommandResult {
