@@ -117,7 +117,7 @@ package final class ExecRunner: HookRunner {
             log(
                 .warning,
                 "\(outcome), attempt \(assignment.attempt) of \(hook.retry.attempts); again in "
-                    + "\((milliseconds + 500) / 1000) s", details(assignment))
+                    + RetrySchedule.text(milliseconds: milliseconds), details(assignment))
             again(
                 assignment, at: now + UInt64(milliseconds) * 1_000_000,
                 FailedAttempt(time: Timestamp.now().description, outcome: "\(outcome)"))

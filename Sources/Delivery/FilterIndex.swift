@@ -45,10 +45,12 @@ package struct FilterIndex {
     private static let mostValues = 4096
 
     private let filters: [ShortFilter]
+    private let all: Hooks
     private var columns: [Column] = []
 
     package init(_ filters: [ShortFilter]) {
         self.filters = filters
+        all = Hooks(count: filters.count, all: true)
         var fields: [Field] = []
         for kind in filters.flatMap(\.kinds) where !fields.contains(kind.field) { fields.append(kind.field) }
         columns = fields.map { field in
@@ -70,17 +72,21 @@ package struct FilterIndex {
     }
 
     private mutating func hooks(_ value: (Field) -> String?) -> Hooks {
-        var result = Hooks(count: filters.count, all: true)
+        // With one field nothing is copied: that is what most hooks ask for.
+        var result: Hooks?
         for index in columns.indices {
-            guard let value = value(columns[index].field) else {
-                result.formIntersection(columns[index].withoutField)
-                continue
+            let hooks: Hooks
+            if let value = value(columns[index].field) {
+                hooks = columns[index].known[value] ?? look(up: value, in: index)
+            } else {
+                hooks = columns[index].withoutField
             }
-            let hooks = columns[index].known[value] ?? look(up: value, in: index)
-            result.formIntersection(hooks)
-            if result.isEmpty { return result }
+            result?.formIntersection(hooks)
+            let narrowed = result ?? hooks
+            if narrowed.isEmpty { return narrowed }
+            result = narrowed
         }
-        return result
+        return result ?? all
     }
 
     private mutating func look(up value: String, in index: Int) -> Hooks {

@@ -289,7 +289,7 @@ package final class PipeRunner: HookRunner {
                 .warning,
                 "\(outcome) with \(queue.count) events not acknowledged, attempt \(attempt) of "
                     + "\(hook.retry.attempts); again in "
-                    + "\((milliseconds + 500) / 1000) s", details)
+                    + RetrySchedule.text(milliseconds: milliseconds), details)
             notBefore = now + UInt64(milliseconds) * 1_000_000
         case .giveUp: giveUp(oldest, details, "\(outcome)", now: now)
         }

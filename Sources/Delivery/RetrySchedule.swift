@@ -38,4 +38,9 @@ package struct RetrySchedule: Equatable, Sendable {
         let delay = min(doubled, longestDelayMilliseconds)
         return .again(milliseconds: delay + Int(Double(delay) * 0.1 * jitter))
     }
+
+    /// A pause for people.
+    static func text(milliseconds: Int) -> String {
+        milliseconds < 500 ? "\(milliseconds) ms" : "\((milliseconds + 500) / 1000) s"
+    }
 }
