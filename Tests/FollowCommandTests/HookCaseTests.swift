@@ -80,14 +80,12 @@ struct HookCaseTests {
     @Test("that closes its input at once stops nobody, however long the event is")
     func closedInput() throws {
         _ = try follow.script("hook", "exec <&-\nsleep 0.1\necho $DUCC_LAYER >> out\n")
-        let writer = try follow.writer()
-        for number in 0..<2 {
-            writer.emit(
-                .publishTest,
-                [(.layer, "\(number)")]
-                    + ["p", "q", "r"].map { name in
-                        (Field(rawValue: name), String(repeating: name, count: 60_000))
-                    })
+        // More than any pipe holds.
+        let fields = "abcdefgh".map { ",\"\($0)\":\"\(String(repeating: $0, count: 60_000))\"" }.joined()
+        for layer in 0..<2 {
+            try follow.directory.append(
+                Array("{\"action\":\"tick\",\"layer\":\"\(layer)\"\(fields)}\n".utf8), to: "notifications.log"
+            )
         }
         let running = try follow.daemon(Follow.hook())
         try waitUntil("both are done", seconds: 10) { follow.lines("out") == ["0", "1"] }
@@ -117,7 +115,8 @@ struct HookCaseTests {
         try follow.directory.write("plain", "#!/bin/sh\n", mode: 0o644)
         try follow.configure(Follow.hook(kind, [program]))
         for command in ["run", "check"] {
-            let result = try Support.run(Programs.follow, [command, follow.directory.path("follow.yaml")])
+            let result = try Support.run(
+                Programs.follow, [command, follow.directory.path("follow.yaml")], seconds: 5)
             #expect(result.code == 78 && result.errors.contains(program), "\(result.errors)")
             #expect(result.errors.split(separator: "\n").count == 1)
         }

@@ -182,10 +182,9 @@ struct PipeCaseTests {
     /// What each program does that can't go on, and how many events there are.
     static let stuck = [
         // More than any pipe and buffer holds.
-        ("while True: time.sleep(1)", 20_000),
+        ("while True: time.sleep(1)", 2000),
         ("os.close(1)\nfor event in events(): pass", 3),
-        ("next(events())\nos.close(0)\nwhile True: time.sleep(1)", 3),
-        ("next(events())\nos.close(0)\nwhile True: time.sleep(1)", 20_000),
+        ("next(events())\nos.close(0)\nwhile True: time.sleep(1)", 2000),
         ("for event in events(): pass", 3),
         ("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)", 3),
     ]
@@ -197,16 +196,17 @@ struct PipeCaseTests {
         let lines = body.split(separator: "\n").map { "    \($0)\n" }.joined()
         try hook("if starts == 0:\n\(lines)for event in events(): acknowledge(event)\n")
         try follow.emit(0..<count)
-        let running = try daemon("timeout: 1s, retry: {delay: 20ms}")
+        let running = try daemon("timeout: 2s, retry: {delay: 20ms}")
         try waitUntil("it was begun") { follow.lines("starts").count == 1 }
-        let before = try running.processorTime()
+        try waitUntil("it rests, or it is too late") {
+            try running.rests() || follow.lines("starts").count > 1
+        }
+        #expect(follow.lines("starts").count == 1, "the daemon never rests")
         try waitUntil("it is begun anew") { follow.lines("starts").count == 2 }
-        let used = try running.processorTime() - before
         try waitUntil("it has them all") { follow.lines("out").last == "\(count - 1)" }
         let log = try finish(running)
-        #expect(log.contains("not done after 1 s"), "\(log)")
+        #expect(log.contains("not done after 2 s"), "\(log)")
         #expect(try follow.deadLetters().isEmpty)
-        #expect(used < 0.6, "\(used) s of a processor, of 1")
     }
 
     @Test("that prints much on its standard error costs neither memory nor log")
@@ -216,9 +216,9 @@ struct PipeCaseTests {
         let before = try running.peakMemory()
         try follow.emit(0..<1)
         try wait(for: ["0"])
-        let log = try finish(running)
-        #expect(log.utf8.count < 40_000)
-        _ = before
+        let grown = try running.peakMemory() - before
+        #expect(grown < 8 << 20, "\(grown) bytes more")
+        #expect(try finish(running).utf8.count < 40_000)
     }
 
     @Test(
@@ -258,9 +258,7 @@ struct PipeCaseTests {
         #expect(try Support.run(Programs.follow, ["pause"] + follow.config + ["a"]).code == 0)
         try follow.directory.write("go", "")
         try waitUntil("it has what is in the pipe") { follow.lines("out").count > 100 }
-        let before = try running.processorTime()
-        poll(nil, 0, 1000)
-        #expect(try running.processorTime() - before < 0.3)
+        try waitUntil("it rests", seconds: 10) { try running.rests() }
         #expect(try Support.run(Programs.follow, ["resume"] + follow.config + ["a"]).code == 0)
         try waitUntil("it has them all") { follow.lines("out").last == "4999" }
         _ = try finish(running)

@@ -14,15 +14,21 @@ extension RunningCommand {
         return kilobytes << 10
     }
 
-    /// How long it has kept a processor busy, in seconds.
-    package func processorTime() throws -> Double {
-        // The name in front may have anything in it.
-        let words = try text(of: "/proc/\(process.identifier)/stat").split(separator: ")").last?
-            .split(separator: " ")
-        guard let words, words.count > 12, let user = Double(words[11]), let system = Double(words[12]) else {
+    /// How long its main thread has run, or waited for a processor to run on, in nanoseconds: how busy it would keep a
+    /// processor of its own, whatever else the machine does.
+    private func busyTime() throws -> UInt64 {
+        let words = try text(of: "/proc/\(process.identifier)/schedstat").split(separator: " ")
+        guard words.count > 1, let ran = UInt64(words[0]), let waited = UInt64(words[1]) else {
             throw SupportError("the kernel doesn't tell a program's time")
         }
-        return (user + system) / Double(sysconf(CInt(_SC_CLK_TCK)))
+        return ran + waited
+    }
+
+    /// Whether it sleeps most of the next fifth of a second. One that looks again and again never does.
+    package func rests() throws -> Bool {
+        let before = try busyTime()
+        poll(nil, 0, 200)
+        return try busyTime() - before < 100_000_000
     }
 
     /// How many descriptors it has open.
