@@ -24,7 +24,7 @@ enum Placeholder {
 
     /// What is wrong with an argument of a hook that has this filter: it names a field that no event can have.
     static func mistakes(in text: String, _ filter: ShortFilter) -> [String] {
-        let actions = filter.kinds.first { $0.field == .action }?.patterns ?? []
+        let actions = (filter.kinds.first { $0.field == .action }?.patterns ?? []).map(\.text)
         let known = actions.compactMap { ActionFields.of(Action(rawValue: $0)) }
         // An event of another action has whatever its author gave it.
         let fields: [String]? =

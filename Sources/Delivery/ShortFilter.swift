@@ -9,7 +9,23 @@ package struct ShortFilter: Equatable, Sendable {
     /// One field's patterns: `*` matches `/` too.
     package struct Kind: Equatable, Sendable {
         package let field: Field
-        package var patterns: [String]
+        package fileprivate(set) var patterns: [Pattern]
+    }
+
+    /// One shell pattern.
+    package struct Pattern: Equatable, Sendable {
+        package let text: String
+        /// Whether it has nothing special in it: that is most common, and compared much faster.
+        let isPlain: Bool
+
+        init(_ text: String) {
+            self.text = text
+            isPlain = !text.contains { "*?[\\".contains($0) }
+        }
+
+        func matches(_ value: String) -> Bool {
+            isPlain ? text.utf8.elementsEqual(value.utf8) : fnmatch(text, value, 0) == 0
+        }
     }
 
     package private(set) var kinds: [Kind] = []
@@ -20,9 +36,9 @@ package struct ShortFilter: Equatable, Sendable {
     package mutating func add(_ field: Field, _ patterns: [String]) {
         if patterns.isEmpty { return }
         if let index = kinds.firstIndex(where: { $0.field == field }) {
-            kinds[index].patterns += patterns
+            kinds[index].patterns += patterns.map(Pattern.init)
         } else {
-            kinds.append(Kind(field: field, patterns: patterns))
+            kinds.append(Kind(field: field, patterns: patterns.map(Pattern.init)))
         }
     }
 
@@ -44,16 +60,10 @@ package struct ShortFilter: Equatable, Sendable {
         kinds.contains { $0.field == field && Self.matches($0.patterns, value) }
     }
 
-    private static func matches(_ patterns: [String], _ value: String) -> Bool {
+    private static func matches(_ patterns: [Pattern], _ value: String) -> Bool {
         var value = value
         // A value with a NUL would be matched up to it only.
         guard !value.withUTF8({ $0.contains(0) }) else { return false }
-        return patterns.contains { pattern in
-            // What has nothing special in it is most common, and compared much faster.
-            pattern.utf8.contains(where: { Self.special.contains($0) })
-                ? fnmatch(pattern, value, 0) == 0 : pattern.utf8.elementsEqual(value.utf8)
-        }
+        return patterns.contains { $0.matches(value) }
     }
-
-    private static let special = Array("*?[\\".utf8)
 }
