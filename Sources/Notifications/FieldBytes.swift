@@ -22,20 +22,34 @@ enum FieldBytes {
     /// 32 hexadecimal digits, or a UUID.
     static func hexadecimal(_ bytes: UnsafeRawBufferPointer, dashes: Bool = false) -> UInt128? {
         guard bytes.count == (dashes ? 36 : 32) else { return nil }
-        var high: UInt64 = 0
-        var low: UInt64 = 0
-        var count = 0
-        for (index, byte) in bytes.enumerated() {
-            let digit: UInt64
-            switch byte {
-            case 0x30...0x39: digit = UInt64(byte - 0x30)
-            case 0x61...0x66: digit = UInt64(byte - 0x61 + 10)
-            case UInt8(ascii: "-") where dashes && [8, 13, 18, 23].contains(index): continue
-            default: return nil
-            }
-            if count < 16 { high = high << 4 | digit } else { low = low << 4 | digit }
-            count += 1
+        var halves: (high: UInt64, low: UInt64) = (0, 0)
+        guard dashes else {
+            guard digits(bytes, 0..<16, &halves.high), digits(bytes, 16..<32, &halves.low) else { return nil }
+            return UInt128(halves.high) << 64 | UInt128(halves.low)
         }
-        return count == 32 ? UInt128(high) << 64 | UInt128(low) : nil
+        let dash = UInt8(ascii: "-")
+        guard bytes[8] == dash, bytes[13] == dash, bytes[18] == dash, bytes[23] == dash,
+            digits(bytes, 0..<8, &halves.high), digits(bytes, 9..<13, &halves.high),
+            digits(bytes, 14..<18, &halves.high), digits(bytes, 19..<23, &halves.low),
+            digits(bytes, 24..<36, &halves.low)
+        else { return nil }
+        return UInt128(halves.high) << 64 | UInt128(halves.low)
+    }
+
+    /// Adds digits to a value.
+    ///
+    /// - Returns: whether they are digits.
+    private static func digits(
+        _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, _ value: inout UInt64
+    ) -> Bool {
+        for index in range {
+            let byte = bytes[index]
+            switch byte {
+            case 0x30...0x39: value = value << 4 | UInt64(byte &- 0x30)
+            case 0x61...0x66: value = value << 4 | UInt64(byte &- 0x61 &+ 10)
+            default: return false
+            }
+        }
+        return true
     }
 }

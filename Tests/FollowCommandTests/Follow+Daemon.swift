@@ -49,6 +49,15 @@ extension Follow {
         return try running.wait(seconds: 20)
     }
 
+    /// Waits until the daemon is done with all that it knows of.
+    func waitUntilNothingWaits(hooks: Int) throws {
+        try waitUntil("everything is delivered", seconds: 240) {
+            let status = try Support.run(Programs.follow, ["status", "--json"] + config)
+            poll(nil, 0, 100)
+            return status.output.split(separator: "\n").count { $0.contains("\"events\":0,") } == hooks
+        }
+    }
+
     /// What lies in the state directory that a daemon must have cleared away.
     func leftovers() throws -> [String] {
         try runSuccessfully(

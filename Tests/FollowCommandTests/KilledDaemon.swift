@@ -45,9 +45,12 @@ struct KilledDaemon {
         var phases: Set<DaemonPhase> = []
         if try isMidRotation() { phases.insert(.rotation) }
         if try isWritingCursor() { phases.insert(.cursorWrite) }
-        if programs.contains(where: { $0.contains("/exec-") }) { phases.insert(.delivery) }
+        let deliveries = programs.filter { $0.command.contains("/exec-") }
+        if !deliveries.isEmpty { phases.insert(.delivery) }
         if try isBehind() { phases.insert(.catchUp) }
         running.signal(SIGKILL)
+        // Else they go on: what was under way is done, although nobody hears of it.
+        if Bool.random() { for delivery in deliveries { Glibc.kill(-delivery.process, SIGKILL) } }
         let log = try running.wait().errors
         if log.contains("reloading"), !log.contains("reloaded") { phases.insert(.reload) }
         if signal == SIGTERM, !programs.isEmpty, !log.contains("stopped") { phases.insert(.stop) }
@@ -57,7 +60,7 @@ struct KilledDaemon {
     /// Waits until it has been stopped.
     ///
     /// - Returns: its children at that instant; nil where it has ended.
-    private func standStill() throws -> [String]? {
+    private func standStill() throws -> [(process: pid_t, command: String)]? {
         while true {
             switch state {
             case "T": return try children()
@@ -75,9 +78,12 @@ struct KilledDaemon {
         return text[end...].dropFirst(2).first
     }
 
-    /// The command lines of its children.
-    func children() throws -> [String] {
-        try running.children().compactMap { try? text(of: "/proc/\($0)/cmdline") }.filter { !$0.isEmpty }
+    /// Its children and their command lines.
+    func children() throws -> [(process: pid_t, command: String)] {
+        try running.children().compactMap { process in
+            let command = (try? text(of: "/proc/\(process)/cmdline")) ?? ""
+            return command.isEmpty ? nil : (process, command)
+        }
     }
 
     /// Whether a cursor is being replaced.

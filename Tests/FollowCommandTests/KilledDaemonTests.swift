@@ -116,7 +116,7 @@ final class KilledDaemonTests {
         switch phase {
         case .catchUp: usleep(.random(in: 0...100_000))
         case .delivery:
-            try spin { try daemon.children().contains { $0.contains("/exec-") } }
+            try spin { try daemon.children().contains { $0.command.contains("/exec-") } }
             usleep(.random(in: 0...2_000))
         case .cursorWrite:
             try spin { try daemon.isWritingCursor() }
@@ -176,12 +176,8 @@ final class KilledDaemonTests {
         try load.finish()
         try configure()
         let last = try follow.daemon()
-        let count = load.count
-        try waitUntil("everything is delivered", seconds: 300) {
-            for notes in [one, several] { try notes.read() }
-            guard one.done.count == count, several.done.count == count else { return false }
-            return try Audit.query(database, "SELECT count(*) FROM events") == ["\(count)"]
-        }
+        try follow.waitUntilNothingWaits(hooks: 3)
+        for notes in [one, several] { try notes.read() }
         let result = try follow.stop(last)
         #expect(result.code == 0 && result.errors.contains("stopped"), "\(result.errors)")
         #expect(try follow.leftovers().isEmpty)
