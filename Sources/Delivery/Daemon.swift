@@ -11,8 +11,18 @@ import Platform
 
 /// Delivers a stream's events to hooks.
 package final class Daemon {
-    /// How many items a group reads before the programs are looked after again.
-    private static let batch = 2000
+    /// How much is done at a time.
+    package struct Limits: Sendable {
+        /// How many items a group reads before the programs are looked after again.
+        package var batch = 2000
+        /// How many events of an `exec` hook wait at the most.
+        package var waiting = 1000
+        /// How many events of a `pipe` hook may be without an acknowledgement.
+        package var unacknowledged = 20_000
+
+        package init() {}
+    }
+
     /// How often a cursor is saved that only passed events which its hook doesn't want.
     private static let idleSave: UInt64 = 1_000_000_000
     /// How often that of a hook is saved which acknowledges many at a time, or after how many of them.
@@ -23,6 +33,9 @@ package final class Daemon {
     private let watcher: DirectoryWatcher?
     private let state: StateDirectory
     private let log: DeliveryLog
+    private let limits: Limits
+    /// `MonotonicClock`, or a test's.
+    private let clock: () -> UInt64
     private let numbers = FileNumbers()
     private var groups: [HookGroup] = []
     /// Hooks that end what they have begun, to be configured in another way.
@@ -38,10 +51,15 @@ package final class Daemon {
     /// Takes the state directory and opens the stream for each hook; a hook without a cursor gets one.
     ///
     /// - Throws: `StateError`, `HookError`, `CursorError`, `SystemError` where the stream can't be read.
-    package init(_ configuration: Configuration, watcher: DirectoryWatcher?, log: DeliveryLog) throws {
+    package init(
+        _ configuration: Configuration, watcher: DirectoryWatcher?, log: DeliveryLog, limits: Limits = Limits(),
+        clock: @escaping () -> UInt64 = MonotonicClock.nanoseconds
+    ) throws {
         self.configuration = configuration
         self.watcher = watcher
         self.log = log
+        self.limits = limits
+        self.clock = clock
         state = StateDirectory(configuration.state)
         lock = try state.lock()
         requests = RequestBox(state)
@@ -57,8 +75,10 @@ package final class Daemon {
         let letters = DeadLetters(hook: hook.name, state: configuration.state)
         let runner: any HookRunner =
             switch hook.target {
-            case .exec: try ExecRunner(hook, letters: letters, saved: saved, log: log)
-            case .pipe: try PipeRunner(hook, letters: letters, saved: saved, log: log)
+            case .exec:
+                try ExecRunner(hook, letters: letters, saved: saved, capacity: limits.waiting, log: log)
+            case .pipe:
+                try PipeRunner(hook, letters: letters, saved: saved, window: limits.unacknowledged, log: log)
             }
         runner.isPaused = state.isPaused(hook.name)
         for file in saved?.files ?? [] { runner.skip(file.done ?? [], in: numbers.number(of: file)) }
@@ -104,7 +124,7 @@ package final class Daemon {
         var next: UInt64?
         while Interruption.signal == nil {
             if HangUp.take() { hangUp() }
-            let now = MonotonicClock.nanoseconds()
+            let now = clock()
             let isBusy = turn(now: now)
             if let interval, now >= next ?? 0 {
                 keepAlive()
@@ -135,6 +155,9 @@ package final class Daemon {
         return isBusy
     }
 
+    /// The hooks at work, those that leave included.
+    package var runners: [any HookRunner] { hooks.map(\.runner) }
+
     private var hooks: [HookState] { groups.flatMap(\.hooks) + leaving.map(\.hook) }
 
     // MARK: Reading
@@ -144,7 +167,7 @@ package final class Daemon {
     /// - Returns: whether there may be more at once.
     private func read(_ group: HookGroup) -> Bool {
         do throws(SystemError) {
-            try group.read(most: Self.batch) { log(.warning, $0) }
+            try group.read(most: limits.batch) { log(.warning, $0) }
             lastProblem = ""
         } catch {
             // It may be mended; said once, not at each turn.
@@ -195,7 +218,7 @@ package final class Daemon {
     ) {
         let cursor = hook.runner.cursor(reading: reading)
         hook.hasMoved = false
-        hook.lastSave = MonotonicClock.nanoseconds()
+        hook.lastSave = clock()
         if cursor == hook.saved && !force {
             hook.runner.finished = 0
             return
@@ -219,7 +242,7 @@ package final class Daemon {
     ///
     /// - Parameter limit: of `MonotonicClock`; not longer than until then.
     package func wait(until limit: UInt64? = nil) {
-        let now = MonotonicClock.nanoseconds()
+        let now = clock()
         var ends = [limit, watchesRequests ? nil : now + Self.idleSave].compactMap { $0 }
         ends += groups.filter { !$0.isHeldUp }.compactMap(\.deadline)
         for group in groups { ends += group.hooks.compactMap(saveDeadline) }
@@ -233,7 +256,7 @@ package final class Daemon {
     private func wait(until ends: [UInt64], _ descriptors: [CInt]) -> Bool {
         var descriptors = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         for hook in hooks { descriptors += hook.runner.descriptors }
-        let now = MonotonicClock.nanoseconds()
+        let now = clock()
         // A millisecond more than the rest, so that the time has really come.
         let timeout = ends.min().map { CInt(min(($0 > now ? $0 - now : 0) / 1_000_000 + 1, 1 << 30)) } ?? -1
         return poll(&descriptors, nfds_t(descriptors.count), timeout) > 0 && descriptors[0].revents != 0
@@ -243,11 +266,11 @@ package final class Daemon {
 
     /// Nothing new is begun; what runs gets its grace; then the cursors are saved.
     package func stop() {
-        let limit = MonotonicClock.nanoseconds() + UInt64(configuration.shutdownGrace * 1e9)
+        let limit = clock() + UInt64(configuration.shutdownGrace * 1e9)
         for hook in hooks { hook.runner.stop(limit: limit) }
         while hooks.contains(where: { !$0.runner.hasStopped }) {
             wait(until: hooks.compactMap(\.runner.deadline), [-1])
-            let now = MonotonicClock.nanoseconds()
+            let now = clock()
             for hook in hooks { hook.runner.look(now: now) }
         }
         for group in groups {
@@ -285,7 +308,7 @@ package final class Daemon {
             (new.stream, new.rotated, new.rotateWait)
             != (configuration.stream, configuration.rotated, configuration.rotateWait)
         configuration = new
-        let limit = MonotonicClock.nanoseconds() + UInt64(new.shutdownGrace * 1e9)
+        let limit = clock() + UInt64(new.shutdownGrace * 1e9)
         for group in groups {
             let changed = group.hooks.filter { isElsewhere || !new.hooks.contains($0.runner.hook) }
             for hook in changed {

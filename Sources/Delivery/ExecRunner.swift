@@ -19,13 +19,15 @@ package final class ExecRunner: HookRunner {
 
     /// - Throws: `HookError` where its program can't be run.
     package init(
-        _ hook: HookConfiguration, letters: DeadLetters, saved: Cursor?, log: DeliveryLog
+        _ hook: HookConfiguration, letters: DeadLetters, saved: Cursor?, capacity: Int,
+        log: DeliveryLog
     ) throws(HookError) {
         self.hook = hook
         self.letters = letters
         self.log = log
         command = try HookCommand(hook)
-        lane = Lane(concurrency: hook.concurrency, lastEventIdentifier: saved?.lastEventIdentifier)
+        lane = Lane(
+            concurrency: hook.concurrency, capacity: capacity, lastEventIdentifier: saved?.lastEventIdentifier)
     }
 
     package var isFull: Bool { lane.isFull }

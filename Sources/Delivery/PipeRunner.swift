@@ -14,8 +14,6 @@ package final class PipeRunner: HookRunner {
         let place: StreamPlace?
     }
 
-    /// How many events may be without an acknowledgement.
-    private static let window = 20_000
     /// How many bytes wait to be written at the most.
     private static let bufferSize = 256 << 10
     private static let longestAcknowledgement = 4096
@@ -25,6 +23,8 @@ package final class PipeRunner: HookRunner {
     private let command: HookCommand
     private let letters: DeadLetters
     private let log: DeliveryLog
+    /// How many events may be without an acknowledgement.
+    private let window: Int
 
     private var queue = Queue<Sent>()
     /// How many of the queue were handed to the running process.
@@ -47,16 +47,18 @@ package final class PipeRunner: HookRunner {
 
     /// - Throws: `HookError` where its program can't be run.
     package init(
-        _ hook: HookConfiguration, letters: DeadLetters, saved: Cursor?, log: DeliveryLog
+        _ hook: HookConfiguration, letters: DeadLetters, saved: Cursor?, window: Int,
+        log: DeliveryLog
     ) throws(HookError) {
         self.hook = hook
         self.letters = letters
         self.log = log
+        self.window = window
         progress = HookProgress(lastEventIdentifier: saved?.lastEventIdentifier)
         command = try HookCommand(hook)
     }
 
-    package var isFull: Bool { queue.count >= Self.window }
+    package var isFull: Bool { queue.count >= window }
     package var isIdle: Bool { queue.isEmpty }
     package var unfinished: Int { queue.count }
 
@@ -79,7 +81,7 @@ package final class PipeRunner: HookRunner {
 
     package func work(now: UInt64) {
         if run == nil, !queue.isEmpty, !isPaused, !isStopping, now >= notBefore { start(now: now) }
-        if !isPaused, !isStopping { write() }
+        if !isPaused, !isStopping { write(now: now) }
     }
 
     package var deadline: UInt64? {
@@ -145,7 +147,7 @@ package final class PipeRunner: HookRunner {
         } catch { ended(.notStarted(error), now: now) }
     }
 
-    private func write() {
+    private func write(now: UInt64) {
         guard let input, let run else { return }
         while true {
             if written == outgoing.count {
@@ -155,7 +157,7 @@ package final class PipeRunner: HookRunner {
                     append(queue[sent].event)
                     outgoing.append(UInt8(ascii: "\n"))
                     // Its time runs from when there is something to acknowledge.
-                    if sent == 0 { startTimer(run) }
+                    if sent == 0 { run.setDeadline(now + UInt64(hook.timeout * 1e9)) }
                     sent += 1
                 }
                 if outgoing.isEmpty { return }
@@ -178,10 +180,6 @@ package final class PipeRunner: HookRunner {
         outgoing += event.line[...brace]
         outgoing += Array("\"\(Field.eventIdentifier.rawValue)\":\"\(event.identifier)\",".utf8)
         outgoing += event.line[(brace + 1)...]
-    }
-
-    private func startTimer(_ run: ProgramRun) {
-        run.setDeadline(MonotonicClock.nanoseconds() + UInt64(hook.timeout * 1e9))
     }
 
     private func readAcknowledgements(now: UInt64) {

@@ -67,7 +67,7 @@ final class OpenStream {
         if isCompressed { return (.none, fillFromSource()) }
         let size = RegularFile.size(of: descriptor.raw)
         var hasSameFirstLine = try firstLine?.isStill(in: descriptor.raw)
-        if hasSameFirstLine == true, size >= reader.readOffset, try readTail(tail.count) != tail {
+        if hasSameFirstLine != false, size >= reader.readOffset, try readTail(tail.count) != tail {
             hasSameFirstLine = false
         }
         let truncation = Truncation.judge(

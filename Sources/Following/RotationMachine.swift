@@ -79,6 +79,14 @@ package struct RotationMachine {
         files += keys.map { OpenFile(key: $0, lastGrowth: now) }
     }
 
+    /// A file was truncated, and a copy of what it held was opened in its place. The file itself begins anew.
+    package mutating func inserted(_ copy: FileKey, before key: FileKey, now: UInt64) {
+        guard let index = files.firstIndex(where: { $0.key == key }) else { return }
+        files[index] = OpenFile(key: key, lastGrowth: now)
+        files.insert(OpenFile(key: copy, lastGrowth: now), at: index)
+        recognisable(copy)
+    }
+
     /// Nobody has written into a file since an instant before it was opened.
     package mutating func quiet(_ key: FileKey, since instant: UInt64) {
         change(key) { $0.lastGrowth = min($0.lastGrowth, instant) }

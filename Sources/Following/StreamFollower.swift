@@ -351,14 +351,19 @@ public final class StreamFollower {
     }
 
     private func fill(_ stream: OpenStream) throws(SystemError) -> Bool {
+        let before = stream.position
         let (truncation, grew) = try stream.fill()
         switch truncation {
         case .none: break
         case .startOver:
+            let isCopied = readCopy(of: before, stream)
             // What comes now is another file, whatever the inode says.
             stream.number = opened
             opened += 1
-            notices.append("\(stream.name) was truncated: what was not yet read of it is lost")
+            notices.append(
+                isCopied
+                    ? "\(stream.name) was copied and truncated: what was written between the two is lost"
+                    : "\(stream.name) was truncated: what was not yet read of it is lost")
         case .lostItsEnd:
             notices.append("\(stream.name) is shorter than what was read of it: going on at its end")
         }
@@ -366,6 +371,27 @@ public final class StreamFollower {
         if grew { machine.grew(stream.key, now: MonotonicClock.nanoseconds()) }
         if stream.firstLine != nil { machine.recognisable(stream.key) }
         return grew
+    }
+
+    /// Goes on in the copy that was made of a file before it was truncated: what was not yet read of it is there, and a
+    /// cursor recognises the copy as long as the file itself has no line.
+    ///
+    /// - Returns: whether there is one.
+    private func readCopy(of position: Cursor.File, _ stream: OpenStream) -> Bool {
+        let open = streams.map(\.key)
+        guard !position.fingerprint.isEmpty, let index = open.firstIndex(of: stream.key),
+            let found = try? look(),
+            let copy = found.last(where: {
+                $0.fingerprint == position.fingerprint && !open.contains($0.key)
+                    && ($0.compression != nil || $0.size >= position.offset)
+            }), let copied = try? OpenStream(copy, offset: position.offset)
+        else { return false }
+        // It is the same file by another name.
+        copied.number = stream.number
+        streams.insert(copied, at: index)
+        machine.inserted(copied.key, before: stream.key, now: turnBegan)
+        if copied.isCompressed { machine.answered(copied.key, .granted, now: turnBegan) }
+        return true
     }
 
     private func followed(_ item: NotificationItem, in stream: OpenStream) -> Followed {
