@@ -63,6 +63,8 @@ package struct HookConfiguration: Equatable, Sendable {
     package var environment: [String: String] = [:]
     /// Where the process runs, and where a relative program is; absolute.
     package var directory: String
+    /// Whether it is told where events are missing, too.
+    package var gaps = false
     /// Whether it gets events that its own deliveries caused.
     package var ownEvents = false
 

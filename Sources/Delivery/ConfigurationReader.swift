@@ -74,10 +74,10 @@ struct ConfigurationReader {
     private static let hookKeys =
         [
             "name", "exec", "pipe", "action", "image", "status", "field", "from", "concurrency", "order_by",
-            "user", "env", "cwd", "own_events",
+            "user", "env", "cwd", "gaps", "own_events",
         ] + deliveryKeys
     /// What later versions have.
-    private static let laterKeys = ["metrics_file", "where", "webhook", "gaps"]
+    private static let laterKeys = ["metrics_file", "where", "webhook"]
 
     mutating func configuration(_ root: YAMLNode) -> Configuration? {
         guard isMapping(root, "a configuration", Self.keys) else { return nil }
@@ -164,6 +164,7 @@ struct ConfigurationReader {
         hook.orderBy = text("order_by", of: node)
         hook.user = text("user", of: node)
         if let text = text("cwd", of: node) { hook.directory = absolute(text) }
+        hook.gaps = flag("gaps", of: node)
         hook.ownEvents = flag("own_events", of: node)
         hook.environment = environment(node)
         return hook

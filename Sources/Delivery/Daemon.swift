@@ -29,22 +29,22 @@ package final class Daemon {
     private static let busySave: UInt64 = 200_000_000
     private static let busyCount = 1000
 
-    private var configuration: Configuration
+    var configuration: Configuration
     private let watcher: DirectoryWatcher?
-    private let state: StateDirectory
-    private let log: DeliveryLog
+    let state: StateDirectory
+    let log: DeliveryLog
     private let limits: Limits
     /// `MonotonicClock`, or a test's.
-    private let clock: () -> UInt64
+    let clock: () -> UInt64
     private let numbers = FileNumbers()
-    private var groups: [HookGroup] = []
+    var groups: [HookGroup] = []
     /// Hooks that end what they have begun, to be configured in another way.
-    private var leaving: [LeavingHook] = []
+    var leaving: [LeavingHook] = []
     /// Hooks that begin as soon as one of their name has left.
-    private var coming: [HookConfiguration] = []
-    private let requests: RequestBox
+    var coming: [HookConfiguration] = []
+    let requests: RequestBox
     private let watchesRequests: Bool
-    private var isReloading = false
+    var isReloading = false
     /// Held as long as this lives.
     private let lock: StateDirectory.Lock
 
@@ -69,7 +69,7 @@ package final class Daemon {
     }
 
     /// A hook with its cursor and its runner, not yet reading.
-    private func open(_ hook: HookConfiguration) throws -> HookState {
+    func open(_ hook: HookConfiguration) throws -> HookState {
         let file = try CursorFile(name: hook.name, state: configuration.state)
         let saved = try file.load()
         let letters = DeadLetters(hook: hook.name, state: configuration.state)
@@ -81,12 +81,12 @@ package final class Daemon {
                 try PipeRunner(hook, letters: letters, saved: saved, window: limits.unacknowledged, log: log)
             }
         runner.isPaused = state.isPaused(hook.name)
-        for file in saved?.files ?? [] { runner.skip(file.done ?? [], in: numbers.number(of: file)) }
+        state.note(nil, of: hook.name)
         return HookState(runner, file, saved: saved)
     }
 
     /// Lets hooks read from where they are; those that are at the same place read together.
-    private func begin(_ hooks: [HookState]) throws(SystemError) {
+    func begin(_ hooks: [HookState]) throws(SystemError) {
         var starts: [(start: Cursor?, hooks: [HookState])] = []
         for hook in hooks {
             if let index = starts.firstIndex(where: { $0.start == hook.start }) {
@@ -96,18 +96,19 @@ package final class Daemon {
             }
         }
         for (start, hooks) in starts {
-            let group = HookGroup(
-                try follower(start.map { StartPosition.cursor($0) } ?? .end), hooks, numbers)
+            let group = try group(of: hooks, from: start.map { StartPosition.cursor($0) } ?? .end)
             groups.append(group)
             // Where a hook begins must not depend on when its first event comes.
             for hook in hooks { save(hook, reading: group.reading, force: true) }
         }
     }
 
-    private func follower(_ start: StartPosition) throws(SystemError) -> StreamFollower {
-        try StreamFollower(
-            path: configuration.stream, rotated: configuration.rotated, start: start, watcher: watcher,
-            rotateWait: configuration.rotateWait)
+    private func group(of hooks: [HookState], from start: StartPosition) throws(SystemError) -> HookGroup {
+        try HookGroup(hooks, numbers) { before throws(SystemError) in
+            try StreamFollower(
+                path: configuration.stream, rotated: configuration.rotated, start: start, watcher: watcher,
+                rotateWait: configuration.rotateWait, before: before)
+        }
     }
 
     // MARK: Running
@@ -151,14 +152,19 @@ package final class Daemon {
                 save(hook, reading: group.reading, force: false)
             }
         }
-        for hook in hooks { hook.runner.work(now: now) }
+        for hook in hooks {
+            hook.runner.work(now: now)
+            let trouble = hook.runner.trouble
+            if trouble != hook.trouble { state.note(trouble, of: hook.name) }
+            hook.trouble = trouble
+        }
         return isBusy
     }
 
     /// The hooks at work, those that leave included.
     package var runners: [any HookRunner] { hooks.map(\.runner) }
 
-    private var hooks: [HookState] { groups.flatMap(\.hooks) + leaving.map(\.hook) }
+    var hooks: [HookState] { groups.flatMap(\.hooks) + leaving.map(\.hook) }
 
     // MARK: Reading
 
@@ -185,7 +191,7 @@ package final class Daemon {
             guard slow.count < group.hooks.count else { continue }
             for hook in slow {
                 do throws(SystemError) {
-                    let own = HookGroup(try follower(.cursor(group.cursor)), [hook], numbers)
+                    let own = try self.group(of: [hook], from: .cursor(group.cursor))
                     group.remove([hook])
                     groups.append(own)
                 } catch { log(.error, error.description) }
@@ -213,7 +219,7 @@ package final class Daemon {
         return hook.hasMoved ? hook.lastSave + Self.idleSave : nil
     }
 
-    private func save(
+    func save(
         _ hook: HookState, reading: [(file: Int, position: Cursor.File)], force: Bool
     ) {
         let cursor = hook.runner.cursor(reading: reading)
@@ -276,110 +282,6 @@ package final class Daemon {
         for group in groups {
             for hook in group.hooks { save(hook, reading: group.reading, force: true) }
         }
-        for each in leaving { save(each.hook, reading: each.reading, force: true) }
-    }
-
-    // MARK: Reading the configuration again
-
-    /// A hook that ends what it has begun, because it is configured in another way from now on, or not at all.
-    private struct LeavingHook {
-        let hook: HookState
-        /// How far it was read for it.
-        let reading: [(file: Int, position: Cursor.File)]
-    }
-
-    /// Goes on with another configuration: a hook that is the same in both goes on undisturbed; one that is not ends what
-    /// it has begun, as at a stop, and goes on from its cursor as it is configured now.
-    ///
-    /// - Throws: `ConfigurationError`; then all goes on as it was.
-    package func reload(_ new: Configuration) throws(ConfigurationError) {
-        var mistakes: [String] = []
-        if new.state != configuration.state {
-            mistakes.append(
-                "state is \(configuration.state) as long as the daemon runs: restart it for \(new.state)")
-        }
-        for hook in new.hooks {
-            do throws(HookError) { _ = try HookCommand(hook) } catch {
-                mistakes.append("hook \(hook.name): \(error)")
-            }
-        }
-        guard mistakes.isEmpty else { throw ConfigurationError(mistakes: mistakes) }
-        let isElsewhere =
-            (new.stream, new.rotated, new.rotateWait)
-            != (configuration.stream, configuration.rotated, configuration.rotateWait)
-        configuration = new
-        let limit = clock() + UInt64(new.shutdownGrace * 1e9)
-        for group in groups {
-            let changed = group.hooks.filter { isElsewhere || !new.hooks.contains($0.runner.hook) }
-            for hook in changed {
-                hook.runner.stop(limit: limit)
-                leaving.append(LeavingHook(hook: hook, reading: group.reading))
-            }
-            group.remove(changed)
-        }
-        groups.removeAll { $0.hooks.isEmpty }
-        let running = groups.flatMap(\.hooks).map(\.name)
-        coming = new.hooks.filter { !running.contains($0.name) }
-        isReloading = true
-    }
-
-    /// Puts hooks as they are configured now in the place of those that have ended, and those that are new.
-    private func succeed() {
-        guard isReloading else { return }
-        for each in leaving where each.hook.runner.hasStopped {
-            save(each.hook, reading: each.reading, force: true)
-        }
-        // With them their locks go.
-        leaving.removeAll { $0.hook.runner.hasStopped }
-        let ready = coming.filter { hook in !leaving.contains { $0.hook.name == hook.name } }
-        coming.removeAll { ready.contains($0) }
-        var opened: [HookState] = []
-        for hook in ready {
-            do { opened.append(try open(hook)) } catch { log(.error, "\(error)", [("hook", hook.name)]) }
-        }
-        do throws(SystemError) { try begin(opened) } catch { log(.error, error.description) }
-        guard leaving.isEmpty else { return }
-        isReloading = false
-        log(.info, "reloaded: \(hooks.count) hook\(hooks.count == 1 ? "" : "s")")
-    }
-
-    // MARK: Requests
-
-    /// Dead letters come back as events that lie nowhere in the stream. They leave their file when they are done with.
-    private func replay(_ request: Request, _ hook: HookState) throws(RequestError) {
-        let letters: [DeadLetter]
-        do throws(SystemError) { letters = try DeadLetters(hook: hook.name, state: state.path).all() } catch {
-            throw RequestError(error.description)
-        }
-        for identifier in request.identifiers {
-            guard let letter = letters.last(where: { $0.event.identifier == identifier }) else {
-                throw RequestError("\(hook.name) has no dead letter \(identifier)")
-            }
-            hook.own.note(identifier)
-            hook.runner.offer(letter.event, at: nil) { nil }
-            log(.info, "replayed", [("hook", hook.name), ("event", identifier)])
-        }
-    }
-
-    private func answerRequests() {
-        requests.answer { [self] request throws(RequestError) in
-            guard let hook = hooks.first(where: { $0.name == request.hook }) else {
-                throw RequestError("there is no hook '\(request.hook)'")
-            }
-            switch request.action {
-            case .pause, .resume:
-                do throws(SystemError) { try state.setPaused(hook.name, request.action == .pause) } catch {
-                    throw RequestError(error.description)
-                }
-                hook.runner.isPaused = request.action == .pause
-                log(.info, request.action == .pause ? "paused" : "resumed", [("hook", hook.name)])
-            case .replay: try replay(request, hook)
-            case .drop:
-                do throws(SystemError) {
-                    try DeadLetters(hook: hook.name, state: state.path).remove(Set(request.identifiers))
-                } catch { throw RequestError(error.description) }
-                log(.info, "dropped \(request.identifiers.count) dead letters", [("hook", hook.name)])
-            }
-        }
+        for each in leaving { save(each) }
     }
 }

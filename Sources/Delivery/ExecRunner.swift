@@ -9,6 +9,7 @@ import Platform
 package final class ExecRunner: HookRunner {
     package let hook: HookConfiguration
     package var isPaused = false
+    package private(set) var trouble: HookTrouble?
     private let command: HookCommand
     private let letters: DeadLetters
     private let log: DeliveryLog
@@ -113,9 +114,9 @@ package final class ExecRunner: HookRunner {
             log(
                 .warning, "\(outcome); again in \((milliseconds + 500) / 1000) s",
                 details(assignment) + [("attempts", "\(hook.retry.attempts)")])
-            lane.again(
-                assignment.number, at: now + UInt64(milliseconds) * 1_000_000,
-                after: FailedAttempt(time: Timestamp.now().description, outcome: "\(outcome)"))
+            again(
+                assignment, at: now + UInt64(milliseconds) * 1_000_000,
+                FailedAttempt(time: Timestamp.now().description, outcome: "\(outcome)"))
         case .giveUp: giveUp(assignment, "\(outcome)")
         }
     }
@@ -125,7 +126,7 @@ package final class ExecRunner: HookRunner {
         if hook.onExhausted == .stop {
             isPaused = true
             log(.error, "\(reason): the hook stops here, until it is resumed", details(assignment))
-            lane.again(assignment.number, at: 0, after: failure)
+            again(assignment, at: 0, failure)
             return
         }
         do {
@@ -136,11 +137,17 @@ package final class ExecRunner: HookRunner {
         } catch {
             // It must not be lost: the hook waits until there is room for it.
             log(.error, "\(reason); and it can't be put with the dead letters: \(error)", details(assignment))
-            lane.again(assignment.number, at: MonotonicClock.nanoseconds() + 10_000_000_000, after: failure)
+            again(assignment, at: MonotonicClock.nanoseconds() + 10_000_000_000, failure)
         }
     }
 
+    private func again(_ assignment: Assignment, at time: UInt64, _ failure: FailedAttempt) {
+        lane.again(assignment.number, at: time, after: failure)
+        trouble = HookTrouble(assignment.event, attempts: assignment.attempt, failure)
+    }
+
     private func finish(_ assignment: Assignment) {
+        if trouble?.event == assignment.event.identifier { trouble = nil }
         lane.finish(assignment.number)
         finished += 1
     }

@@ -15,14 +15,29 @@ final class HookState {
     /// Whether it was read on since its cursor was saved.
     var hasMoved = false
     var saidThatCursorFails = false
+    /// What was noted of it for `status`.
+    var trouble: HookTrouble?
+    /// Whether it was told of events in an earlier run.
+    let isResumed: Bool
+    /// The cursor's files that it did something in beyond its place, until its reader knows of that.
+    var doneBefore: [Cursor.File]
 
     init(_ runner: any HookRunner, _ cursorFile: CursorFile, saved: Cursor?) {
         self.runner = runner
         self.cursorFile = cursorFile
         self.saved = saved
+        isResumed = saved != nil
+        doneBefore = saved?.files.filter { $0.done != nil } ?? []
     }
 
     var name: String { runner.hook.name }
+
+    /// Whether an event that matches its filter is for it; it is taken note of, for those that it causes.
+    func wants(_ event: Event) -> Bool {
+        if !runner.hook.ownEvents, own.contains(event) { return false }
+        own.note(event.identifier)
+        return true
+    }
 
     /// Where it goes on, or begins; nil: at the end.
     var start: Cursor? {
@@ -37,13 +52,20 @@ final class HookState {
 /// Gives each file of the stream one number, whoever reads it.
 final class FileNumbers {
     private var numbers: [String: Int] = [:]
+    private var next = 0
 
     /// A file's number; the same as long as it has its first line and its inode.
     func number(of file: Cursor.File) -> Int {
         let key = "\(file.inode) \(file.fingerprint)"
         if let known = numbers[key] { return known }
-        numbers[key] = numbers.count
-        return numbers.count - 1
+        next += 1
+        numbers[key] = next
+        return next
+    }
+
+    /// A file has another inode by now: it was compressed or copied.
+    func note(_ file: Cursor.File, is number: Int) {
+        if !file.fingerprint.isEmpty { numbers["\(file.inode) \(file.fingerprint)"] = number }
     }
 }
 
@@ -58,16 +80,47 @@ final class HookGroup {
     /// Whether everything there is was read.
     private(set) var isAtEnd = false
 
-    init(_ follower: StreamFollower, _ hooks: [HookState], _ numbers: FileNumbers) {
-        self.follower = follower
+    /// - Parameter follower: opens the stream; what it says of events before the start is what hooks were told of.
+    init(
+        _ hooks: [HookState], _ numbers: FileNumbers,
+        _ follower: (_ before: (Event) -> Void) throws(SystemError) -> StreamFollower
+    ) throws(SystemError) {
         self.hooks = hooks
         self.numbers = numbers
-        index = FilterIndex(hooks.map(\.runner.hook.filter))
+        var index = FilterIndex(hooks.map(\.runner.hook.filter))
+        self.follower = try follower { event in
+            index.hooks(for: event).forEach { position in
+                if hooks[position].isResumed { _ = hooks[position].wants(event) }
+            }
+        }
+        self.index = index
+        resume()
+    }
+
+    /// Files keep their numbers, and hooks what they did beyond their places; but not behind a file's end, where what
+    /// comes is new: the file lost its end.
+    private func resume() {
+        for file in follower.resumed {
+            let number = numbers.number(of: file.saved)
+            numbers.note(file.position, is: number)
+            for hook in hooks {
+                let done = hook.doneBefore.first {
+                    $0.fingerprint == file.saved.fingerprint && $0.inode == file.saved.inode
+                }
+                hook.runner.skip((done?.done ?? []).filter { $0 <= file.end }, in: number)
+            }
+        }
+        for hook in hooks { hook.doneBefore = [] }
     }
 
     /// How far its files were read.
     var reading: [(file: Int, position: Cursor.File)] {
-        follower.positions.map { (numbers.number(of: $0.position), $0.position) }
+        follower.positions.map { file, position in
+            guard let number = known[file] else { return (numbers.number(of: position), position) }
+            // A copy that is read in the place of a truncated file has its number.
+            numbers.note(position, is: number)
+            return (number, position)
+        }
     }
 
     /// How far its files were read, as a cursor of a new reader.
@@ -100,20 +153,22 @@ final class HookGroup {
             case .notice(let text): notice(text)
             case .unreadable(let problem, let excerpt, let file):
                 notice("\(file): a line is no event, it \(problem): \(excerpt)")
-            case .event(let event): offer(event)
+            case .gap(let gap):
+                notice("\(gap)")
+                guard let event = gap.event, let place = follower.place else { continue }
+                for hook in hooks where hook.runner.hook.gaps { offer(event, at: place, to: hook) }
+            case .event(let event):
+                let wanted = index.hooks(for: event)
+                guard !wanted.isEmpty, let place = follower.place else { continue }
+                wanted.forEach { position in
+                    if hooks[position].wants(event) { offer(event, at: place, to: hooks[position]) }
+                }
             }
         }
     }
 
-    private func offer(_ event: Event) {
-        let wanted = index.hooks(for: event)
-        guard !wanted.isEmpty, let place = follower.place else { return }
-        wanted.forEach { position in
-            let hook = hooks[position]
-            if !hook.runner.hook.ownEvents, hook.own.contains(event) { return }
-            hook.own.note(event.identifier)
-            hook.runner.offer(event, at: numbered(place)) { self.position(of: place) }
-        }
+    private func offer(_ event: Event, at place: StreamPlace, to hook: HookState) {
+        hook.runner.offer(event, at: numbered(place)) { position(of: place) }
     }
 
     private func numbered(_ place: StreamPlace) -> StreamPlace {

@@ -17,6 +17,8 @@ package protocol HookRunner: AnyObject {
     var finished: Int { get set }
     /// No new delivery is begun as long as it is.
     var isPaused: Bool { get set }
+    /// The event that failed last, as long as it is not done.
+    var trouble: HookTrouble? { get }
     /// How many events it was offered are not finished.
     var unfinished: Int { get }
 

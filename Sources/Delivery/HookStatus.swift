@@ -5,6 +5,25 @@ import Following
 import Notifications
 import Platform
 
+/// The event that a hook failed at last, as long as it is not done.
+package struct HookTrouble: Codable, Equatable, Sendable {
+    /// The event's identifier.
+    package let event: String
+    /// How often it was tried in vain.
+    package let attempts: Int
+    /// How the last attempt ended.
+    package let outcome: String
+    /// When that was: RFC 3339, UTC.
+    package let time: String
+
+    init(_ event: Event, attempts: Int, _ failure: FailedAttempt) {
+        self.event = event.identifier
+        self.attempts = attempts
+        outcome = failure.outcome
+        time = failure.time
+    }
+}
+
 /// How far one hook is behind its stream.
 package struct HookStatus: Codable, Equatable, Sendable {
     package let hook: String
@@ -19,9 +38,12 @@ package struct HookStatus: Codable, Equatable, Sendable {
     package let dead: Int
     /// The last event that was done; nil before the first.
     package let lastEventIdentifier: String?
+    /// What is being tried again.
+    package let trouble: HookTrouble?
 
     enum CodingKeys: String, CodingKey {
         case hook, events, bytes, seconds, dead
+        case trouble = "trying_again"
         case isPaused = "paused"
         case lastEventIdentifier = "last_event_id"
     }
@@ -33,16 +55,15 @@ package struct HookStatus: Codable, Equatable, Sendable {
     package static func look(
         at hook: HookConfiguration, of configuration: Configuration, now: Double
     ) throws -> HookStatus {
-        let path = "\(configuration.state)/cursors/\(hook.name).json"
-        let bytes: [UInt8]
-        do throws(SystemError) { bytes = try Files.read(path) } catch {
+        let found: Cursor?
+        do throws(CursorError) {
+            found = try CursorFile.look(name: hook.name, state: configuration.state)
+        } catch { throw StateError(description: error.description, isInUse: false) }
+        guard let cursor = found else {
             throw StateError(
                 description:
-                    "\(error); the hook \(hook.name) has not been run yet, or the state is elsewhere",
+                    "the hook \(hook.name) has no cursor in \(configuration.state): it has not been run yet, or the state is elsewhere",
                 isInUse: false)
-        }
-        guard let cursor = try? JSONDecoder().decode(Cursor.self, from: Data(bytes)) else {
-            throw StateError(description: "\(path) is no cursor", isInUse: false)
         }
         let done = Set(cursor.files.flatMap { $0.done ?? [] })
         let follower = try StreamFollower(
@@ -66,6 +87,7 @@ package struct HookStatus: Codable, Equatable, Sendable {
             events: events,
             bytes: behind, seconds: oldest.map { max(0, now - $0) } ?? 0,
             dead: DeadLetters(hook: hook.name, state: configuration.state).count,
-            lastEventIdentifier: cursor.lastEventIdentifier)
+            lastEventIdentifier: cursor.lastEventIdentifier,
+            trouble: StateDirectory(configuration.state).trouble(of: hook.name))
     }
 }

@@ -5,8 +5,8 @@ import Notifications
 
 /// The events that a hook was told of, as far back as it matters.
 struct OwnEvents {
-    /// A hook writes what it has to say while it is told, or soon after.
-    private static let most = 1024
+    /// A hook writes what it has to say while it is told, or soon after: more than a hook can be behind.
+    private static let most = 32_768
 
     private var known: Set<Int> = []
     private var order = Queue<Int>()

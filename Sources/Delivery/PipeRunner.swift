@@ -62,6 +62,11 @@ package final class PipeRunner: HookRunner {
     package var isIdle: Bool { queue.isEmpty }
     package var unfinished: Int { queue.count }
 
+    package var trouble: HookTrouble? {
+        guard let failure = failures.last, let oldest = queue.first else { return nil }
+        return HookTrouble(oldest.event, attempts: failures.count, failure)
+    }
+
     package func skip(_ ends: [Int64], in file: Int) { progress.skip(ends, in: file) }
 
     package func offer(_ event: Event, at place: StreamPlace?, file: () -> Cursor.File?) {

@@ -1,6 +1,7 @@
 // What commands ask of a running daemon: a file each in the state directory, and an answer beside it. The daemon's state
 // is never written behind its back.
 
+import Following
 import FoundationEssentials
 import Glibc
 import Platform
@@ -14,14 +15,19 @@ package struct Request: Codable, Sendable {
         case replay
         /// Dead letters are removed.
         case drop
+        /// A hook goes on at the cursor that comes with this, or as one that has none.
+        case move
     }
 
     package let action: Action
     package let hook: String
     /// The events that are meant.
     package let identifiers: [String]
+    /// Where the hook goes on.
+    package let cursor: Cursor?
 
-    package init(_ action: Action, hook: String, identifiers: [String] = []) {
+    package init(_ action: Action, hook: String, identifiers: [String] = [], cursor: Cursor? = nil) {
+        self.cursor = cursor
         self.action = action
         self.hook = hook
         self.identifiers = identifiers

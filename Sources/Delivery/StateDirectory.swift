@@ -75,4 +75,20 @@ package struct StateDirectory: Sendable {
             throw SystemError("remove", marker)
         }
     }
+
+    /// What a hook is trying again; nil where all goes well.
+    func trouble(of hook: String) -> HookTrouble? {
+        (try? Files.read("\(path)/status/\(hook).json", limit: 1 << 20))
+            .flatMap { try? JSONDecoder().decode(HookTrouble.self, from: Data($0)) }
+    }
+
+    /// Notes what a hook is trying again: for people, so that a failure to do so is none.
+    func note(_ trouble: HookTrouble?, of hook: String) {
+        let path = "\(path)/status/\(hook).json"
+        guard let trouble, let data = try? JSONEncoder().encode(trouble) else {
+            unlink(path)
+            return
+        }
+        try? Files.replace(path, with: Array(data), mode: 0o600, sync: false)
+    }
 }

@@ -74,7 +74,16 @@ public final class CursorFile {
     /// What was saved, or nil where nothing was yet.
     ///
     /// - Throws: ``CursorError`` where the file is there but is no cursor.
-    public func load() throws(CursorError) -> Cursor? {
+    public func load() throws(CursorError) -> Cursor? { try Self.read(path) }
+
+    /// What was saved under a name, whoever has it; nil where nothing was.
+    ///
+    /// - Throws: ``CursorError`` as `load`.
+    public static func look(name: String, state: String) throws(CursorError) -> Cursor? {
+        try read("\(state)/cursors/\(name).json")
+    }
+
+    private static func read(_ path: String) throws(CursorError) -> Cursor? {
         let bytes: [UInt8]
         do throws(SystemError) {
             bytes = try Files.read(path)
@@ -89,6 +98,14 @@ public final class CursorFile {
                 isInUse: false)
         }
         return cursor
+    }
+
+    /// Forgets what was saved, as if it never had been.
+    ///
+    /// - Throws: ``CursorError``.
+    public func remove() throws(CursorError) {
+        guard unlink(path) != 0, errno != ENOENT else { return }
+        throw CursorError(description: "\(SystemError("remove", path))", isInUse: false)
     }
 
     /// Replaces what is saved.

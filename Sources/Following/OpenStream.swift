@@ -54,6 +54,25 @@ final class OpenStream {
     /// The next item of what was read.
     func next() -> NotificationItem? { reader.next() }
 
+    /// How far back `eventsBefore` looks.
+    private static let lookBack: Int64 = 1 << 20
+
+    /// The events before the offset, as far back as is soon read; none of a compressed file.
+    func eventsBefore() -> [Event] {
+        let end = offset
+        guard !isCompressed, end > 0 else { return [] }
+        var before = NotificationReader(
+            offset: max(0, end - Self.lookBack), fileFingerprint: reader.fileFingerprint)
+        var events: [Event] = []
+        // What can't be read now is said when the file is read.
+        while before.offset < end, (try? before.fill(from: descriptor.raw, path: name)) == true {
+            while before.offset < end, let item = before.next() {
+                if case .event(let event) = item, before.offset <= end { events.append(event) }
+            }
+        }
+        return events
+    }
+
     /// What went wrong since the last time; it is told once.
     func takeProblem() -> String? {
         defer { problem = nil }

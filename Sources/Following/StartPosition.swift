@@ -13,6 +13,8 @@ public enum StartPosition {
     case last(Int, matching: (Event) -> Bool)
     /// With the first event, of any file, that happened at an instant or later.
     case since(Timestamp)
+    /// With the event of this identifier, in whatever file; where there is none, at the end.
+    case event(String)
     /// Where a cursor left off.
     case cursor(Cursor)
 
@@ -29,6 +31,8 @@ public enum StartPosition {
         var needed = 0
         var notices: [String] = []
         var lastEventIdentifier: String?
+        /// The cursor's files, and which each of them is now.
+        var resumed: [(saved: Cursor.File, found: FoundFile)] = []
         /// The fingerprints of files that the cursor knows: copies of them were read.
         var known: Set<String> = []
     }
@@ -47,7 +51,10 @@ public enum StartPosition {
                 beginning.plan = [Planned(file: live, offset: offset)]
             }
         case .since(let instant):
-            return try Self.since(instant, found)
+            let bound = SinceBound(instant)
+            return try Self.first(found, from: instant.seconds - Self.tolerance, bound.isReached)
+        case .event(let identifier):
+            return try Self.first(found) { $0.identifier == identifier }
         case .end:
             beginning.plan = try Self.end(found, [:])
         }
@@ -77,16 +84,17 @@ public enum StartPosition {
     /// set back sometimes.
     private static let tolerance = 3600
 
-    private static func since(
-        _ instant: Timestamp, _ found: [FoundFile]
+    /// From the first event that is wanted.
+    ///
+    /// - Parameter earliest: seconds since 1970; a file that was last written before needn't be read.
+    private static func first(
+        _ found: [FoundFile], from earliest: Int = .min, _ isWanted: (Event) -> Bool
     ) throws(SystemError) -> Beginning {
         var beginning = Beginning()
         var ends: [FileKey: Int64] = [:]
-        let bound = SinceBound(instant)
-        for (index, file) in found.enumerated()
-        where file.modified.seconds >= instant.seconds - tolerance {
+        for (index, file) in found.enumerated() where file.modified.seconds >= earliest {
             let stream = try OpenStream(file, offset: 0)
-            if let offset = try bound.offset(in: stream) {
+            if let offset = try stream.offset(where: isWanted) {
                 beginning.plan = found[index...].map {
                     Planned(file: $0, offset: $0.key == file.key ? offset : 0)
                 }
@@ -119,7 +127,8 @@ public enum StartPosition {
                     "\(found[index].name) has \(offset) bytes, \(file.offset) of it were read: going on at its end"
                 )
             }
-            offsets[found[index].key] = offset
+            beginning.resumed.append((file, found[index]))
+            offsets[found[index].key] = min(offset, offsets[found[index].key] ?? offset)
             // A file without a line is known by its inode alone, which a newer file may have by now: nothing may be
             // taken for finished because of it. Behind the last one that is certain everything is read anyway.
             if !file.fingerprint.isEmpty { newestKnown = max(newestKnown, index) }
@@ -149,7 +158,21 @@ public enum StartPosition {
     }
 }
 
-/// Finds the first event that is not before an instant.
+extension OpenStream {
+    /// Where the first wanted event begins; the stream is read up to it, or to its end.
+    fileprivate func offset(where isWanted: (Event) -> Bool) throws(SystemError) -> Int64? {
+        repeat {
+            while true {
+                let offset = offset
+                guard let item = next() else { break }
+                if case .event(let event) = item, isWanted(event) { return offset }
+            }
+        } while try fill().grew
+        return nil
+    }
+}
+
+/// Tells events that are not before an instant.
 private struct SinceBound {
     private let instant: Timestamp
     private let text: String
@@ -159,19 +182,7 @@ private struct SinceBound {
         text = instant.description
     }
 
-    /// Where it begins in a stream, which is read up to it, or to its end.
-    func offset(in stream: OpenStream) throws(SystemError) -> Int64? {
-        repeat {
-            while true {
-                let offset = stream.offset
-                guard let item = stream.next() else { break }
-                if case .event(let event) = item, isReached(by: event) { return offset }
-            }
-        } while try stream.fill().grew
-        return nil
-    }
-
-    private func isReached(by event: Event) -> Bool {
+    func isReached(by event: Event) -> Bool {
         guard let other = event.timestamp else { return false }
         // What our own writer writes is ordered as text.
         if other.utf8.count == text.utf8.count, other.hasSuffix("Z") { return other >= text }

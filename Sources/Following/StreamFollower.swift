@@ -9,33 +9,6 @@ import Glibc
 import Notifications
 import Platform
 
-/// What a follower has to tell.
-public enum Followed: Sendable {
-    /// An event.
-    case event(Event)
-    /// Something in the named file that is no event.
-    case unreadable(LineProblem, excerpt: String, file: String)
-    /// Something a person should know about the stream itself.
-    case notice(String)
-}
-
-/// Where in a stream something lies.
-public struct StreamPlace: Equatable, Sendable {
-    /// The file, by a number that a follower gives to each one that it opens.
-    public let file: Int
-    /// Where to read on so that it comes again.
-    public let begin: Int64
-    /// Behind it.
-    public let end: Int64
-
-    /// A place in a file that somebody else numbers.
-    public init(file: Int, begin: Int64, end: Int64) {
-        self.file = file
-        self.begin = begin
-        self.end = end
-    }
-}
-
 /// Follows a notification file. One thread uses it.
 public final class StreamFollower {
     /// The stream's path.
@@ -53,10 +26,15 @@ public final class StreamFollower {
     private var seen: Set<SeenFile> = []
     /// How far files were read that are done with, as long as they are there: one may be moved back.
     private var done: [SeenFile: Int64] = [:]
+    /// The files of the cursor that it began with, as they are now.
+    package private(set) var resumed: [ResumedFile] = []
     /// What the cursor's files begin with.
     private var knownFingerprints: Set<String> = []
     private var phase = Phase.look
     private var anythingGrew = false
+    private var gaps = GapFinder()
+    /// An event before which some are missing, where that was told and the event was not.
+    private var held: (event: Event, place: StreamPlace)?
     private var turnBegan: UInt64 = 0
     /// Whether an event is certain to come when something happens at the path.
     private var isWatched = false
@@ -89,10 +67,11 @@ public final class StreamFollower {
     ///   - rotateWait: seconds without growth after which a renamed file is finished, where nobody can tell whether a
     ///     writer still has it.
     ///   - poll: looks from time to time in any case. That is done by itself where events don't come: NFS, CIFS, FUSE.
+    ///   - before: told of events that lie before the start, as far back as is soon read.
     /// - Throws: `SystemError` where what is at the path can't be read.
     public init(
         path: String, rotated: [String] = [], start: StartPosition, watcher: DirectoryWatcher?,
-        rotateWait: Double = 5, poll: Bool = false
+        rotateWait: Double = 5, poll: Bool = false, before: (Event) -> Void = { _ in }
     ) throws(SystemError) {
         self.path = path
         self.watcher = poll ? nil : watcher
@@ -101,6 +80,12 @@ public final class StreamFollower {
         machine = RotationMachine(rotateWait: UInt64(max(0, rotateWait) * 1e9))
         watchDirectories()
         try begin(start)
+        for stream in streams {
+            for event in stream.eventsBefore() {
+                _ = gaps.look(at: event)
+                before(event)
+            }
+        }
     }
 
     private func begin(_ start: StartPosition) throws(SystemError) {
@@ -112,6 +97,12 @@ public final class StreamFollower {
             notices += beginning.notices
             lastEventIdentifier = beginning.lastEventIdentifier
             knownFingerprints = beginning.known
+            resumed = beginning.resumed.map { saved, found in
+                var position = saved
+                position.inode = found.key.inode
+                return ResumedFile(
+                    saved: saved, position: position, end: found.compression == nil ? found.size : .max)
+            }
             note(found, without: beginning.plan.dropFirst(count).map(\.file.key))
             add(streams)
             // All that was opened is to be read first.
@@ -125,13 +116,19 @@ public final class StreamFollower {
     /// The position behind everything that `next` has returned.
     public var cursor: Cursor {
         var cursor = Cursor()
-        cursor.files = streams.map(\.position)
+        cursor.files = positions.map(\.position)
         cursor.lastEventIdentifier = lastEventIdentifier
         return cursor
     }
 
     /// The position in each open file, by the file's number, behind everything that `next` has returned.
-    public var positions: [(file: Int, position: Cursor.File)] { streams.map { ($0.number, $0.position) } }
+    public var positions: [(file: Int, position: Cursor.File)] {
+        streams.map { stream in
+            var position = stream.position
+            if let held, held.place.file == stream.number { position.offset = held.place.begin }
+            return (stream.number, position)
+        }
+    }
 
     /// The next thing, or nil where there is nothing more now: then `wait`.
     ///
@@ -140,6 +137,11 @@ public final class StreamFollower {
         place = nil
         while true {
             if !notices.isEmpty { return .notice(notices.removeFirst()) }
+            if let (event, place) = held {
+                held = nil
+                self.place = place
+                return .event(event)
+            }
             switch phase {
             case .look:
                 turnBegan = MonotonicClock.nanoseconds()
@@ -394,10 +396,17 @@ public final class StreamFollower {
         return true
     }
 
+    /// Says what was read at `place`.
     private func followed(_ item: NotificationItem, in stream: OpenStream) -> Followed {
         switch item {
-        case .event(let event): .event(event)
-        case .unreadable(let problem, let excerpt): .unreadable(problem, excerpt: excerpt, file: stream.name)
+        case .event(let event):
+            guard let gap = gaps.look(at: event), let place else { return .event(event) }
+            held = (event, place)
+            // Inside the event's line, where no event ends: a place of its own.
+            self.place = StreamPlace(file: place.file, begin: place.begin, end: place.begin + 1)
+            return .gap(gap)
+        case .unreadable(let problem, let excerpt):
+            return .unreadable(problem, excerpt: excerpt, file: stream.name)
         }
     }
 

@@ -112,6 +112,10 @@ public struct Event: Sendable {
         return LineHash()?.proves(bytes, spans) ?? false
     }
 
+    func span(of field: Field, in bytes: UnsafeRawBufferPointer) -> FieldSpan? {
+        Self.span(of: field, in: bytes, spans)
+    }
+
     static func span(
         of field: Field, in bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]
     ) -> FieldSpan? {

@@ -43,8 +43,18 @@ struct FollowCommand: ParsableCommand {
         help: "Begin with the last matching events, this many (default: 10 when following without --exec).")
     var lines: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "Begin with the first event of this time or later: \(Instant.help).", valueName: "time"))
+    var since: Instant?
+
     @Flag(help: "Stop at the end instead of waiting for more.")
     var noFollow = false
+
+    @Flag(
+        help: "Look from time to time where the kernel can't tell of changes (NFS, CIFS and FUSE: by itself)."
+    )
+    var poll = false
 
     @Option(help: "Remember under this name what was done, and go on there the next time.")
     var cursor: String?
@@ -73,6 +83,9 @@ struct FollowCommand: ParsableCommand {
 
     func validate() throws {
         if let lines, lines < 0 { throw ValidationError("--lines must not be negative") }
+        if lines != nil, since != nil {
+            throw ValidationError("--lines and --since both say where to begin: give one of them")
+        }
         if attempts < 1 { throw ValidationError("--attempts must be at least 1") }
         if let cursor, !CursorFile.isValid(name: cursor) {
             throw ValidationError(

@@ -19,8 +19,8 @@ struct FollowRoot: ParsableCommand {
             """,
         subcommands: [
             FollowCommand.self, RunCommand.self, CheckCommand.self, StatusCommand.self, PauseCommand.self,
-            ResumeCommand.self, DeadCommand.self,
-            VerifyCommand.self,
+            ResumeCommand.self, CursorCommand.self,
+            DeadCommand.self, VerifyCommand.self,
         ], defaultSubcommand: FollowCommand.self)
 }
 
@@ -44,6 +44,9 @@ enum FollowProgram {
             case let command as FollowCommand: return try FollowSession(command, watcher: watcher).run()
             case let command as RunCommand: return try command.deliver(watcher: watcher)
             case let command as CheckCommand: return try command.check()
+            case let command as CursorCommand.List: try command.apply()
+            case let command as CursorCommand.Set: try command.apply()
+            case let command as CursorCommand.Reset: try command.apply()
             case let command as DeadCommand.List: try command.apply()
             case let command as DeadCommand.Show: try command.apply()
             case let command as DeadCommand.Replay: try command.apply()

@@ -36,6 +36,8 @@ final class FollowSession {
         let start: StartPosition
         if let stored {
             start = .cursor(stored)
+        } else if let since = command.since {
+            start = .since(since.timestamp)
         } else if let lines = command.lines {
             start = .last(lines, matching: filter.matches)
         } else if command.noFollow {
@@ -43,7 +45,7 @@ final class FollowSession {
         } else {
             start = hook == nil ? .last(10, matching: filter.matches) : .end
         }
-        follower = try StreamFollower(path: command.file, start: start, watcher: watcher)
+        follower = try StreamFollower(path: command.file, start: start, watcher: watcher, poll: command.poll)
         saved = stored
     }
 
@@ -83,6 +85,7 @@ final class FollowSession {
             }
             switch followed {
             case .notice(let text): Report.say(text)
+            case .gap(let gap): Report.say("\(gap)")
             case .unreadable(let problem, let excerpt, let file):
                 Report.say("\(file): a line is no event, it \(problem): \(excerpt)")
             case .event(let event) where filter.matches(event): try handle(event)

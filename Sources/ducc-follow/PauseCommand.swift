@@ -2,40 +2,52 @@
 
 import ArgumentParser
 import Delivery
+import Following
 import Platform
+import YAML
 
 /// What a command needs to find a daemon's state.
 struct HookOptions: ParsableArguments {
+    static let defaultConfig = "/etc/ducc/follow.yaml"
+
     @Argument(help: "The hook's name.")
     var hook: String
 
     @Option(help: ArgumentHelp("The daemon's configuration.", valueName: "follow.yaml"))
-    var config = "/etc/ducc/follow.yaml"
+    var config = Self.defaultConfig
+
+    /// The configuration, which has the hook.
+    ///
+    /// - Throws: `RequestError` where it hasn't, `ConfigurationError`.
+    func configuration() throws -> Configuration {
+        let configuration = try Configuration.read(path: config)
+        let names = configuration.hooks.map(\.name)
+        guard names.contains(hook) else {
+            let near = Suggestion.nearest(to: hook, in: names).map { ", did you mean \($0)?" }
+            throw RequestError("\(config) has no hook '\(hook)'\(near ?? "")")
+        }
+        return configuration
+    }
 
     /// The state of the configuration's daemon.
     ///
-    /// - Throws: `RequestError` where it has no such hook, `ConfigurationError`.
-    func state() throws -> StateDirectory {
-        let configuration = try Configuration.read(path: config)
-        guard configuration.hooks.contains(where: { $0.name == hook }) else {
-            throw RequestError("\(config) has no hook '\(hook)'")
-        }
-        return StateDirectory(configuration.state)
-    }
+    /// - Throws: as `configuration`.
+    func state() throws -> StateDirectory { StateDirectory(try configuration().state) }
 
     /// Asks a running daemon; without one, does it in its place.
     ///
     /// - Parameter alone: done with the state directory locked.
     /// - Throws: `RequestError`, `StateError`, `ConfigurationError`, `SystemError`, `Interrupted`.
     func apply(
-        _ action: Request.Action, _ identifiers: [String] = [], alone: (StateDirectory) throws -> Void
+        _ action: Request.Action, _ identifiers: [String] = [], cursor: Cursor? = nil,
+        alone: (StateDirectory) throws -> Void
     ) throws {
         let state = try self.state()
         let lock: StateDirectory.Lock
         do throws(StateError) { lock = try state.lock() } catch {
             guard error.isInUse else { throw error }
             return try RequestBox(state).ask(
-                Request(action, hook: hook, identifiers: identifiers))
+                Request(action, hook: hook, identifiers: identifiers, cursor: cursor))
         }
         try withExtendedLifetime(lock) { try alone(state) }
     }

@@ -18,7 +18,7 @@ struct StatusCommand: ParsableCommand {
             """)
 
     @Option(help: ArgumentHelp("The daemon's configuration.", valueName: "follow.yaml"))
-    var config = "/etc/ducc/follow.yaml"
+    var config = HookOptions.defaultConfig
 
     @Option(help: ArgumentHelp("How old the oldest event not done may be: 300, 5m, 1h.", valueName: "time"))
     var maxLag: TimeSpan?
@@ -70,7 +70,11 @@ struct StatusCommand: ParsableCommand {
                 : "\(status.events) event\(status.events == 1 ? "" : "s") wait\(status.events == 1 ? "s" : ""), "
                     + "the oldest for \(HumanText.seconds(status.seconds)), \(HumanText.bytes(status.bytes)) to read"
             let dead = status.dead > 0 ? "; \(status.dead) given up" : ""
-            try device.write("\(status.hook): \(lag)\(dead)\(status.isPaused ? "; paused" : "")\n")
+            let trouble = status.trouble.map {
+                "; \($0.event) was tried \($0.attempts) time\($0.attempts == 1 ? "" : "s"): \($0.outcome)"
+            }
+            try device.write(
+                "\(status.hook): \(lag)\(trouble ?? "")\(dead)\(status.isPaused ? "; paused" : "")\n")
         }
     }
 }

@@ -41,7 +41,12 @@ final class ModelWriter {
         begin()
     }
 
-    var run: String { "\(["a", "b", "c"][slot])\(runs)" }
+    static let runEnding = "-0000-4000-8000-000000000000"
+
+    /// A UUID, as the stream's runs are.
+    var run: String {
+        "\(["a", "b", "c"][slot])\(String("000000\(runs)".suffix(7)))\(Self.runEnding)"
+    }
 
     /// Another process takes its place.
     func begin() {

@@ -132,7 +132,8 @@ final class ModelWorld {
             return "\(failure)"
         }
         world.daemon = nil
-        return world.model.problems.isEmpty ? nil : world.model.problems.joined(separator: "; ")
+        guard !world.model.problems.isEmpty else { return nil }
+        return world.model.problems.joined(separator: "; ").replacing(ModelWriter.runEnding, with: "")
     }
 
     private func perform(_ step: ModelStep) throws {

@@ -97,6 +97,7 @@ func drain(_ follower: StreamFollower) throws -> (numbers: [Int], notices: [Stri
             follower.lastEventIdentifier = event.identifier
         case .unreadable(let problem, _, let file): notices.append("\(file): \(problem.reason)")
         case .notice(let text): notices.append(text)
+        case .gap(let gap): notices.append("\(gap)")
         }
     }
     return (numbers, notices)

@@ -1,0 +1,75 @@
+// Events that should be there and are not. A run counts its events, and a follower gives each run's events in order: a
+// number that is passed over was lost, by a truncation (`copytruncate` loses what is written between its copy and that),
+// by a file that went unread, or by a writer that could not write, which then says so itself.
+
+import Notifications
+
+/// Events of one run that are missing.
+public struct StreamGap: Sendable {
+    /// The run's UUID.
+    public let run: String
+    /// The `seq` of the first that is missing, and of the last.
+    public let missing: ClosedRange<UInt64>
+    /// Whether the writer itself says that it could not write them.
+    public let isDeclared: Bool
+    /// The event before which they are missing.
+    let next: Event
+
+    /// What there is to say about it, as an event: the same each time.
+    ///
+    /// Its `event_id` is `RUN:FIRST-LAST`, its `action` `notification_gap`, its time that of the event behind the gap.
+    public var event: Event? {
+        var fields: [(Field, String)] = []
+        if let time = next[.time] { fields.append((.time, time)) }
+        if let timestamp = next.timestamp { fields.append((.timestamp, timestamp)) }
+        fields += [
+            (.action, "notification_gap"),
+            (.eventIdentifier, "\(run):\(missing.lowerBound)-\(missing.upperBound)"),
+            (.runIdentifier, run), (.lostFirst, "\(missing.lowerBound)"),
+            (.lostLast, "\(missing.upperBound)"),
+            (.reason, isDeclared ? "their writer could not write them" : "they are not in the stream"),
+        ]
+        return Event(fields)
+    }
+}
+
+extension StreamGap: CustomStringConvertible {
+    public var description: String {
+        let numbers =
+            missing.count == 1
+            ? "event \(missing.lowerBound) of run \(run) is"
+            : "events \(missing.lowerBound) to \(missing.upperBound) of run \(run) are"
+        return "\(numbers) missing: "
+            + (isDeclared
+                ? "their writer could not write them"
+                : "lost before they could be read (copytruncate does that, or a file that went unread)")
+    }
+}
+
+/// Finds what is missing in the events of a stream.
+struct GapFinder {
+    /// The last number of each run; of those that were not heard of for long in `older`, and then no more.
+    private var last: [UInt128: UInt64] = [:]
+    private var older: [UInt128: UInt64] = [:]
+    private static let most = 8192
+
+    /// Looks at the next event.
+    ///
+    /// - Returns: what is missing before it. A run that was not heard of before may have begun before the reading did.
+    mutating func look(at event: Event) -> StreamGap? {
+        guard let position = event.runPosition else { return nil }
+        let known = last[position.run] ?? older[position.run]
+        if let known, position.number <= known { return nil }
+        if last.count >= Self.most {
+            older = last
+            last = [:]
+        }
+        last[position.run] = position.number
+        guard let known, position.number > known + 1 else { return nil }
+        let missing = known + 1...position.number - 1
+        let declared = event.lost
+        return StreamGap(
+            run: String(event.identifier.prefix(36)), missing: missing,
+            isDeclared: declared.map { $0.clamped(to: missing) == missing } ?? false, next: event)
+    }
+}
