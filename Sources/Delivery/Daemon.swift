@@ -189,13 +189,7 @@ package final class Daemon {
         for group in groups where group.hooks.count > 1 && group.isHeldUp {
             let slow = group.hooks.filter { $0.runner.isFull }
             guard slow.count < group.hooks.count else { continue }
-            for hook in slow {
-                do throws(SystemError) {
-                    let own = try self.group(of: [hook], from: .cursor(group.cursor))
-                    group.remove([hook])
-                    groups.append(own)
-                } catch { log(.error, error.description) }
-            }
+            for hook in slow { groups.append(HookGroup([hook], leaving: group)) }
         }
         var index = groups.count - 1
         while index > 0 {

@@ -97,6 +97,17 @@ final class HookGroup {
         resume()
     }
 
+    /// Hooks of another group, left behind where it is.
+    init(_ hooks: [HookState], leaving other: HookGroup) {
+        self.hooks = hooks
+        numbers = other.numbers
+        known = other.known
+        index = FilterIndex(hooks.map(\.runner.hook.filter))
+        follower = StreamFollower(from: other.follower)
+        other.hooks.removeAll { hook in hooks.contains { $0 === hook } }
+        other.index = FilterIndex(other.hooks.map(\.runner.hook.filter))
+    }
+
     /// Files keep their numbers, and hooks what they did beyond their places; but not behind a file's end, where what
     /// comes is new: the file lost its end.
     private func resume() {
@@ -116,7 +127,9 @@ final class HookGroup {
     /// How far its files were read.
     var reading: [(file: Int, position: Cursor.File)] {
         follower.positions.map { file, position in
-            guard let number = known[file] else { return (numbers.number(of: position), position) }
+            let number = known[file] ?? numbers.number(of: position)
+            if position.fingerprint.isEmpty { return (number, position) }
+            known[file] = number
             // A copy that is read in the place of a truncated file has its number.
             numbers.note(position, is: number)
             return (number, position)

@@ -9,6 +9,7 @@ final class OpenStream {
     /// The follower's number for it.
     var number = 0
     let descriptor: SharedDescriptor
+    private let found: FoundFile
     let isCompressed: Bool
     private(set) var reader: NotificationReader
     private(set) var firstLine: FirstLine?
@@ -27,14 +28,25 @@ final class OpenStream {
     /// Opens a found file, to be read from an offset: the beginning of a line, or where a reader stopped in one.
     ///
     /// - Throws: `SystemError`, as `FoundFile.open`.
-    init(_ found: FoundFile, offset: Int64) throws(SystemError) {
+    convenience init(_ found: FoundFile, offset: Int64) throws(SystemError) {
+        self.init(found, try found.open(), firstLine: found.firstLine, offset: offset)
+    }
+
+    /// The file that another one has open, whatever became of its name.
+    convenience init(from other: OpenStream, offset: Int64) {
+        self.init(other.found, other.descriptor, firstLine: other.firstLine, offset: offset)
+        number = other.number
+    }
+
+    private init(_ found: FoundFile, _ descriptor: SharedDescriptor, firstLine: FirstLine?, offset: Int64) {
+        self.found = found
         key = found.key
         name = found.name
-        descriptor = try found.open()
-        firstLine = found.firstLine
+        self.descriptor = descriptor
+        self.firstLine = firstLine
         modified = found.modified
         isCompressed = found.compression != nil
-        reader = NotificationReader(offset: offset, fileFingerprint: found.fingerprint)
+        reader = NotificationReader(offset: offset, fileFingerprint: firstLine?.fingerprint ?? "")
         guard isCompressed else { return }
         do {
             source = try CompressedSource(found, descriptor, offset: offset)

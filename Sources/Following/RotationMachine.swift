@@ -79,10 +79,14 @@ package struct RotationMachine {
         files += keys.map { OpenFile(key: $0, lastGrowth: now) }
     }
 
-    /// A file was truncated, and a copy of what it held was opened in its place. The file itself begins anew.
+    /// A file was truncated: it begins anew.
+    package mutating func beganAnew(_ key: FileKey, now: UInt64) {
+        change(key) { $0 = OpenFile(key: key, lastGrowth: now) }
+    }
+
+    /// A copy of what a file held before it was truncated was opened.
     package mutating func inserted(_ copy: FileKey, before key: FileKey, now: UInt64) {
         guard let index = files.firstIndex(where: { $0.key == key }) else { return }
-        files[index] = OpenFile(key: key, lastGrowth: now)
         files.insert(OpenFile(key: copy, lastGrowth: now), at: index)
         recognisable(copy)
     }

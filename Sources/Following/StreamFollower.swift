@@ -88,6 +88,27 @@ public final class StreamFollower {
         }
     }
 
+    /// Goes on where another follower is, in the files that it has open: one may be gone from the disk.
+    package init(from other: StreamFollower) {
+        path = other.path
+        watcher = other.watcher
+        files = other.files.copy()
+        hasRotatedPatterns = other.hasRotatedPatterns
+        machine = other.machine
+        unreadable = other.unreadable
+        seen = other.seen
+        done = other.done
+        gaps = other.gaps
+        knownFingerprints = other.knownFingerprints
+        anythingGrew = true
+        isWatched = other.isWatched
+        hasBacklog = other.hasBacklog
+        opened = other.opened
+        for (stream, position) in zip(other.streams, other.positions) {
+            streams.append(OpenStream(from: stream, offset: position.position.offset))
+        }
+    }
+
     private func begin(_ start: StartPosition) throws(SystemError) {
         try retryingWhereMoved { () throws(SystemError) in
             let found = try look()
@@ -148,7 +169,10 @@ public final class StreamFollower {
                 lookForNewer()
                 guard let newest = streams.last else { return notices.isEmpty ? nil : try next() }
                 // The newest one's batch first, given out last.
+                let wasUnread = newest.firstLine == nil
                 anythingGrew = try fill(newest)
+                // It may have been copied and truncated before anything of it was read.
+                if wasUnread { try openUnseen(newest) }
                 phase = .drain(0)
             case .drain(let index):
                 let stream = streams[index]
@@ -214,7 +238,9 @@ public final class StreamFollower {
             switch machine.looked(at: key, now: turnBegan) {
             case .unchanged: break
             case .movedBack: sortStreams()
-            case .findNewer: try openNewer()
+            case .findNewer:
+                if let newest = streams.last, newest.firstLine == nil { try openUnseen(newest) }
+                try openNewer()
             }
             lastProblem = ""
             lookFailed = false
@@ -269,9 +295,7 @@ public final class StreamFollower {
             // Rotated while it was empty: a writer that had it open may still write into it.
             if file.firstLine == nil { return index > position ?? -1 }
             guard let position else {
-                return !seen.contains {
-                    $0.fingerprint == file.fingerprint && (file.compression != nil || $0.key == file.key)
-                }
+                return !isSeen(file)
             }
             // A copy of a file that is read is not a newer one.
             let isCopy =
@@ -311,10 +335,7 @@ public final class StreamFollower {
 
     private func add(_ newer: [OpenStream]) {
         guard !newer.isEmpty else { return }
-        for stream in newer {
-            stream.number = opened
-            opened += 1
-        }
+        for stream in newer { number(stream) }
         streams += newer
         let now = MonotonicClock.nanoseconds()
         machine.opened(newer.map(\.key), now: now)
@@ -358,10 +379,10 @@ public final class StreamFollower {
         switch truncation {
         case .none: break
         case .startOver:
-            let isCopied = readCopy(of: before, stream)
+            machine.beganAnew(stream.key, now: turnBegan)
+            let isCopied = try openCopies(of: stream, readUpTo: before)
             // What comes now is another file, whatever the inode says.
-            stream.number = opened
-            opened += 1
+            number(stream)
             notices.append(
                 isCopied
                     ? "\(stream.name) was copied and truncated: what was written between the two is lost"
@@ -375,25 +396,51 @@ public final class StreamFollower {
         return grew
     }
 
-    /// Goes on in the copy that was made of a file before it was truncated: what was not yet read of it is there, and a
-    /// cursor recognises the copy as long as the file itself has no line.
+    /// Opens what was copied of a file before it was truncated: what was not yet read of it is there, and a cursor
+    /// recognises the copy as long as the file itself has no line.
     ///
-    /// - Returns: whether there is one.
-    private func readCopy(of position: Cursor.File, _ stream: OpenStream) -> Bool {
-        let open = streams.map(\.key)
-        guard !position.fingerprint.isEmpty, let index = open.firstIndex(of: stream.key),
-            let found = try? look(),
-            let copy = found.last(where: {
-                $0.fingerprint == position.fingerprint && !open.contains($0.key)
-                    && ($0.compression != nil || $0.size >= position.offset)
-            }), let copied = try? OpenStream(copy, offset: position.offset)
-        else { return false }
-        // It is the same file by another name.
-        copied.number = stream.number
-        streams.insert(copied, at: index)
-        machine.inserted(copied.key, before: stream.key, now: turnBegan)
-        if copied.isCompressed { machine.answered(copied.key, .granted, now: turnBegan) }
-        return true
+    /// - Parameter position: how far the file had been read.
+    /// - Returns: whether there is a copy.
+    private func openCopies(of stream: OpenStream, readUpTo position: Cursor.File) throws(SystemError) -> Bool {
+        let found = try look()
+        guard let index = found.firstIndex(where: { $0.key == stream.key }) else { return false }
+        let open = Set(streams.map(\.key))
+        let copy = found[..<index].lastIndex {
+            !position.fingerprint.isEmpty && $0.fingerprint == position.fingerprint && !open.contains($0.key)
+                && ($0.compression != nil || $0.size >= position.offset)
+        }
+        // It may have been copied and truncated more than once.
+        let newer = found[(copy ?? 0)..<index].enumerated().filter { offset, file in
+            copy != nil && offset == 0
+                || file.firstLine != nil && !open.contains(file.key) && (copy != nil || !isSeen(file))
+        }
+        for (offset, file) in newer {
+            let isCopy = copy != nil && offset == 0
+            let copied = try OpenStream(file, offset: isCopy ? position.offset : 0)
+            // The copy is the same file by another name.
+            if isCopy { copied.number = stream.number } else { number(copied) }
+            streams.insert(copied, at: streams.firstIndex { $0 === stream } ?? 0)
+            machine.inserted(copied.key, before: stream.key, now: turnBegan)
+            if copied.isCompressed { machine.answered(copied.key, .granted, now: turnBegan) }
+            seen.insert(SeenFile(fingerprint: file.fingerprint, key: file.key))
+        }
+        return !newer.isEmpty
+    }
+
+    private func openUnseen(_ stream: OpenStream) throws(SystemError) {
+        do throws(SystemError) { _ = try openCopies(of: stream, readUpTo: stream.position) } catch {
+            // Renamed just now: the next look finds it.
+            if !error.isMoved { throw error }
+        }
+    }
+
+    private func isSeen(_ file: FoundFile) -> Bool {
+        seen.contains { $0.fingerprint == file.fingerprint && (file.compression != nil || $0.key == file.key) }
+    }
+
+    private func number(_ stream: OpenStream) {
+        stream.number = opened
+        opened += 1
     }
 
     /// Says what was read at `place`.

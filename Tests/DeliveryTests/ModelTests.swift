@@ -27,8 +27,7 @@ struct ModelTests {
             let scheme = generator.scheme()
             let steps = generator.steps()
             guard let problem = try ModelWorld.run(steps, scheme, program) else { continue }
-            let shrunk = try ModelShrinking(scheme, program).shrink(steps)
-            let reason = try ModelWorld.run(shrunk, scheme, program) ?? "nothing in the shrunk sequence"
+            let (shrunk, reason) = try ModelShrinking(scheme, program).shrink(steps, problem)
             Issue.record(
                 """
                 seed \(seed), \(steps.count) steps: \(problem)
@@ -56,9 +55,10 @@ struct ModelShrinking {
         self.program = program
     }
 
-    func shrink(_ steps: [ModelStep]) throws -> [ModelStep] {
+    /// - Returns: what is left, and what goes wrong then.
+    func shrink(_ steps: [ModelStep], _ problem: String) throws -> ([ModelStep], String) {
         let limit = MonotonicClock.nanoseconds() + Self.seconds * 1_000_000_000
-        var steps = steps
+        var (steps, problem) = (steps, problem)
         var length = max(1, steps.count / 2)
         while true {
             var isSmaller = false
@@ -66,21 +66,21 @@ struct ModelShrinking {
             while begin < steps.count, MonotonicClock.nanoseconds() < limit {
                 var fewer = steps
                 fewer.removeSubrange(begin..<min(begin + length, steps.count))
-                if try fails(fewer) {
-                    steps = fewer
+                if let found = try fails(fewer) {
+                    (steps, problem) = (fewer, found)
                     isSmaller = true
                 } else {
                     begin += length
                 }
             }
-            if MonotonicClock.nanoseconds() >= limit || length == 1 && !isSmaller { return steps }
+            if MonotonicClock.nanoseconds() >= limit || length == 1 && !isSmaller { return (steps, problem) }
             if !isSmaller || length > steps.count { length = max(1, length / 2) }
         }
     }
 
     /// Processes take their time: what fails now and then is tried twice.
-    private func fails(_ steps: [ModelStep]) throws -> Bool {
-        for _ in 0..<2 { if try ModelWorld.run(steps, scheme, program) != nil { return true } }
-        return false
+    private func fails(_ steps: [ModelStep]) throws -> String? {
+        for _ in 0..<2 { if let problem = try ModelWorld.run(steps, scheme, program) { return problem } }
+        return nil
     }
 }

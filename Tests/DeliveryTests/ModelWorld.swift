@@ -59,6 +59,7 @@ final class ModelWorld {
     private var hanging: Set<[String]> = []
     private var paused: Set<String> = []
     private var isReloaded = false
+    private var isLocked = false
     private var reloading: ReferenceModel.Hook?
     private var generations = 0
     /// What the daemon said, for whoever looks for a failure's reason.
@@ -375,9 +376,13 @@ final class ModelWorld {
         guard let daemon else { return setAway(hook, isAway, isSilent: isAway) }
         if !isAway { setAway(hook, false, isSilent: false) }
         reloading = hook
-        isReloaded = false
-        try daemon.reload(configuration)
-        try pump("the configuration is read again") { _ in isReloaded }
+        repeat {
+            // As at a start: another test's process may have the cursor's lock for a moment.
+            (isReloaded, isLocked) = (false, false)
+            try daemon.reload(configuration)
+            try pump("the configuration is read again") { _ in isReloaded }
+        } while isLocked && model.problems.isEmpty
+        reloading = nil
         if isAway { setAway(hook, true, isSilent: true) }
     }
 
@@ -391,9 +396,9 @@ final class ModelWorld {
             if line.message.hasPrefix("reloaded"), let hook = reloading {
                 model.ended(hook)
                 hanging = hanging.filter { $0[0] != hook.name }
-                reloading = nil
                 isReloaded = true
             }
+            if line.message.contains("is in use by another process") { isLocked = true }
             guard let name = line.details["hook"], let hook = model.hook(name), let event = line.details["event"],
                 let attempt = line.details["attempt"].flatMap({ Int($0) })
             else { continue }
