@@ -25,7 +25,7 @@ struct HookProgress {
     /// - Parameter file: the position of the event's file before it; asked where it isn't known.
     /// - Returns: whether it is still to be done.
     mutating func begins(at place: StreamPlace, file: () -> Cursor.File?) -> Bool {
-        if doneBefore[place.file]?.remove(place.end) != nil { return false }
+        if doneBefore[place.file]?.contains(place.end) == true { return false }
         if files[place.file] == nil { files[place.file] = file() }
         return true
     }
@@ -59,7 +59,9 @@ struct HookProgress {
         cursor.files = positions.sorted { $0.key < $1.key }.map { file, position in
             var position = position
             position.offset = low[file] ?? position.offset
-            let ends = (done[file] ?? []) + (doneBefore[file] ?? []).filter { $0 > position.offset }
+            // Also what was not offered again: the next run would do it once more.
+            doneBefore[file] = doneBefore[file]?.filter { $0 > position.offset }
+            let ends = (done[file] ?? []) + (doneBefore[file] ?? [])
             position.done = ends.isEmpty ? nil : ends.sorted()
             return position
         }

@@ -136,7 +136,9 @@ public enum StartPosition {
         beginning.known = Set(cursor.files.map(\.fingerprint).filter { !$0.isEmpty })
         for (index, file) in found.enumerated() {
             // What lies before the cursor's newest file and isn't in it was finished. What lies behind is new.
-            guard let offset = offsets[file.key] ?? (index > newestKnown ? 0 : nil) else { continue }
+            // So is what a file of the cursor's holds since it was truncated.
+            let isNew = index > newestKnown || holdsSomethingElse(file, since: cursor)
+            guard let offset = offsets[file.key] ?? (isNew ? 0 : nil) else { continue }
             // A copy of a file that the cursor knows was read in that one.
             let isKnown = beginning.known.contains(file.fingerprint)
             if offsets[file.key] == nil, isKnown, file.isOddlyNamed { continue }
@@ -144,6 +146,15 @@ public enum StartPosition {
             if offsets[file.key] != nil { beginning.needed = beginning.plan.count }
         }
         return beginning
+    }
+
+    /// Whether a file has the inode of one of the cursor's, which begins with another line: that one was truncated, or is
+    /// gone and the inode came again.
+    private static func holdsSomethingElse(_ file: FoundFile, since cursor: Cursor) -> Bool {
+        file.compression == nil
+            && cursor.files.contains {
+                $0.inode == file.key.inode && !$0.fingerprint.isEmpty && $0.fingerprint != file.fingerprint
+            }
     }
 
     private static func index(of file: Cursor.File, in found: [FoundFile]) -> Int? {

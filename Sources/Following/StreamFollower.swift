@@ -182,7 +182,9 @@ public final class StreamFollower {
                     return followed(item, in: stream)
                 }
                 if index < streams.count - 1 {
-                    if try fill(stream) {
+                    let count = streams.count
+                    // A copy of it may have come before it.
+                    if try fill(stream) || streams.count > count {
                         anythingGrew = true
                     } else {
                         machine.readToEnd(stream.key)
@@ -238,9 +240,7 @@ public final class StreamFollower {
             switch machine.looked(at: key, now: turnBegan) {
             case .unchanged: break
             case .movedBack: sortStreams()
-            case .findNewer:
-                if let newest = streams.last, newest.firstLine == nil { try openUnseen(newest) }
-                try openNewer()
+            case .findNewer: try openNewer()
             }
             lastProblem = ""
             lookFailed = false
@@ -267,6 +267,7 @@ public final class StreamFollower {
     private func openNewer() throws(SystemError) {
         // First all of those that are open, so that they can be closed.
         if hasBacklog && anythingGrew { return }
+        if let newest = streams.last, newest.firstLine == nil { try openUnseen(newest) }
         try retryingWhereMoved { () throws(SystemError) in
             let found = try look()
             let newer = newer(in: found)
@@ -285,23 +286,23 @@ public final class StreamFollower {
         let open = Set(streams.map(\.key))
         let newest = streams.last
         let line = newest?.position.fingerprint ?? ""
-        // By another inode where it was compressed since.
+        // By another inode where it was compressed since, or copied and removed.
         let position =
             found.firstIndex { $0.key == newest?.key }
             ?? found.lastIndex { $0.compression != nil && !line.isEmpty && $0.fingerprint == line }
+            ?? found.lastIndex { !line.isEmpty && $0.fingerprint == line }
+            // Where it is gone, what came before it tells.
+            ?? found.lastIndex { open.contains($0.key) || isSeen($0) }
         return found.enumerated().filter { index, file in
             if open.contains(file.key) { return false }
             if file.path == path { return true }
             // Rotated while it was empty: a writer that had it open may still write into it.
             if file.firstLine == nil { return index > position ?? -1 }
-            guard let position else {
-                return !isSeen(file)
-            }
             // A copy of a file that is read is not a newer one.
             let isCopy =
                 file.isOddlyNamed
                 && (file.fingerprint == line || knownFingerprints.contains(file.fingerprint))
-            return index > position && !isCopy
+            return index > position ?? -1 && !isCopy
         }.map(\.element)
     }
 
@@ -403,7 +404,7 @@ public final class StreamFollower {
     /// - Returns: whether there is a copy.
     private func openCopies(of stream: OpenStream, readUpTo position: Cursor.File) throws(SystemError) -> Bool {
         let found = try look()
-        guard let index = found.firstIndex(where: { $0.key == stream.key }) else { return false }
+        let index = found.firstIndex { $0.key == stream.key } ?? found.count
         let open = Set(streams.map(\.key))
         let copy = found[..<index].lastIndex {
             !position.fingerprint.isEmpty && $0.fingerprint == position.fingerprint && !open.contains($0.key)

@@ -14,8 +14,11 @@ final class ModelFile {
     /// What is being made of it.
     var half: String?
     var isThere = true
+    var size = 0
     /// The events in it, and where each ends.
     var ends: [(event: String, end: Int)] = []
+    /// A line that lacks nothing but its end: whoever writes next ends it.
+    var unended: ModelLine?
     /// In which of the daemon's lives all hooks had read it to its end at a time.
     var readIn = 0
 
@@ -67,7 +70,7 @@ final class ModelWriter {
             + "\"prev\":\"\(previous)\",\"host\":\"h\",\"pid\":\"1\",\"image\":\"k\(key)\""
         previous = String(SHA256.hex(of: Array(body.utf8)).prefix(32))
         return ModelLine(
-            event: "\(run):\(sequence)", key: "k\(key)", bytes: Array("\(body),\"check\":\"\(previous)\"}\n".utf8))
+            run: run, event: "\(run):\(sequence)", key: "k\(key)", bytes: Array("\(body),\"check\":\"\(previous)\"}\n".utf8))
     }
 
     private static func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
@@ -75,6 +78,7 @@ final class ModelWriter {
 
 /// An event's line.
 struct ModelLine {
+    let run: String
     let event: String
     let key: String
     let bytes: [UInt8]
@@ -91,8 +95,8 @@ final class ModelDisk {
     var files: [ModelFile] = []
     var live: ModelFile?
     var writers: [ModelWriter] = (0..<3).map { ModelWriter($0) }
-    /// Told of every event that is whole: which one, of which run, and where.
-    var wrote: (ModelLine, ModelWriter, ModelFile) -> Void = { _, _, _ in }
+    /// Told of every event that is whole, and where.
+    var wrote: (ModelLine, ModelFile) -> Void = { _, _ in }
     private var opened = 0
     private var time = 0
     private var rotations = 0
@@ -131,7 +135,7 @@ final class ModelDisk {
             let isNew = try open(writer, looks: looks)
             let line = next(writer, key: key)
             try append(line.bytes, writer, separated: isNew)
-            whole(line, writer)
+            if let file = writer.file { whole(line, file) }
         }
     }
 
@@ -143,6 +147,7 @@ final class ModelDisk {
         let cut = max(1, line.bytes.count - missing)
         try append(Array(line.bytes[..<cut]), writer, separated: isNew)
         writer.pending = (Array(line.bytes[cut...]), line, false)
+        if cut == line.bytes.count - 1 { writer.file?.unended = line }
     }
 
     /// The rest of a line; or all of it again where somebody wrote behind the part.
@@ -150,7 +155,8 @@ final class ModelDisk {
         guard let (rest, line, isTorn) = writer.pending else { return }
         writer.pending = nil
         try append(isTorn ? [UInt8(ascii: "\n")] + line.bytes : rest, writer, separated: false)
-        whole(line, writer)
+        // Where only its end was missing, that has ended it.
+        if let file = writer.file, isTorn || rest.count > 1 { whole(line, file) }
     }
 
     private func next(_ writer: ModelWriter, key: Int) -> ModelLine {
@@ -158,10 +164,9 @@ final class ModelDisk {
         return writer.line(key: key, time: time)
     }
 
-    private func whole(_ line: ModelLine, _ writer: ModelWriter) {
-        guard let file = writer.file, let descriptor = writer.descriptor else { return }
-        file.ends.append((line.event, Int(lseek(descriptor.raw, 0, SEEK_END))))
-        wrote(line, writer, file)
+    private func whole(_ line: ModelLine, _ file: ModelFile) {
+        file.ends.append((line.event, file.size))
+        wrote(line, file)
     }
 
     /// - Returns: whether the file was opened anew.
@@ -184,8 +189,15 @@ final class ModelDisk {
         {
             bytes.insert(UInt8(ascii: "\n"), at: 0)
         }
+        if let line = file.unended {
+            file.unended = nil
+            whole(line, file)
+        }
         try Files.writeAll(bytes, to: descriptor.raw, path: file.path)
-        for other in writers where other !== writer && other.file === file { other.pending?.isTorn = true }
+        if fstat(descriptor.raw, &information) == 0 { file.size = Int(information.st_size) }
+        for other in writers where other !== writer && other.file === file && other.pending?.rest.count ?? 0 > 1 {
+            other.pending?.isTorn = true
+        }
     }
 
     /// A file at the path, where there is none.
@@ -246,6 +258,8 @@ final class ModelDisk {
     /// Shortens a file.
     func truncate(_ file: ModelFile, to size: Int) throws {
         guard Glibc.truncate(file.path, off_t(size)) == 0 else { throw SystemError("shorten", file.path) }
+        file.size = size
+        file.unended = nil
         for writer in writers where writer.file === file { writer.pending?.isTorn = true }
     }
 

@@ -25,6 +25,8 @@ final class ReferenceModel {
         /// What was given up.
         fileprivate(set) var dead: Set<String> = []
         fileprivate var excused: Set<String> = []
+        /// Files that are gone from the disk and that nobody has open for it.
+        fileprivate var lostFiles: Set<Int> = []
         /// What was done when its cursor was certain to be saved.
         fileprivate var saved: Set<String> = []
         /// What may come again, and how many of it.
@@ -67,8 +69,6 @@ final class ReferenceModel {
     private var runs: [String: [String]] = [:]
     /// Files that are gone from the disk; the daemon may have them open.
     private var gone: Set<Int> = []
-    /// Those that nobody has open.
-    private var lostFiles: Set<Int> = []
     /// What is wrong; empty where nothing is.
     private(set) var problems: [String] = []
 
@@ -86,7 +86,7 @@ final class ReferenceModel {
     func wrote(_ event: String, of run: String, key: String, in file: Int) {
         events[event] = Event(run: run, key: key, file: file)
         runs[run, default: []].append(event)
-        if lostFiles.contains(file) { lost(event) }
+        for hook in hooks where hook.lostFiles.contains(file) { hook.excused.insert(event) }
     }
 
     /// A copy of a file has its events from now on; the file itself is empty.
@@ -97,9 +97,8 @@ final class ReferenceModel {
     /// A file is gone; `isOpen`: it is certain to be read to its end all the same, as long as the daemon lives.
     func removed(_ file: Int, isOpen: Bool) {
         gone.insert(file)
-        if !isOpen { lostFiles.insert(file) }
         lostItsBeginning()
-        for hook in hooks { excuse(hook, hook.isAway ? gone : lostFiles) }
+        for hook in hooks where !isOpen || hook.isAway { excuse(hook, [file]) }
     }
 
     /// Nobody can read an event any more.
@@ -109,6 +108,7 @@ final class ReferenceModel {
     func lostItsBeginning() { for hook in hooks { hook.mayDangle = true } }
 
     private func excuse(_ hook: Hook, _ files: Set<Int>) {
+        hook.lostFiles.formUnion(files)
         for (event, found) in events where files.contains(found.file) { hook.excused.insert(event) }
     }
 
@@ -116,7 +116,6 @@ final class ReferenceModel {
 
     /// It ended: killed, or after a stop.
     func ended(isKilled: Bool) {
-        lostFiles.formUnion(gone)
         for hook in hooks {
             if isKilled { hook.allowUnsaved() } else { hook.saved = hook.done }
             excuse(hook, gone)

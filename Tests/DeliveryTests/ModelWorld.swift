@@ -86,8 +86,8 @@ final class ModelWorld {
         configuration.rotateWait = 0.01
         configuration.shutdownGrace = Self.grace
         configuration.hooks = hooks.map { configured($0) }
-        disk.wrote = { [unowned self] line, writer, file in
-            model.wrote(line.event, of: writer.run, key: line.key, in: file.number)
+        disk.wrote = { [unowned self] line, file in
+            model.wrote(line.event, of: line.run, key: line.key, in: file.number)
         }
     }
 
@@ -120,11 +120,13 @@ final class ModelWorld {
     /// Runs a sequence to its end.
     ///
     /// - Returns: what went wrong; nil where nothing did.
-    static func run(_ steps: [ModelStep], _ scheme: ModelDisk.Scheme, _ program: ModelProgram) throws -> String? {
+    static func run(_ steps: [ModelStep], _ scheme: ModelDisk.Scheme, _ program: ModelProgram, debug: Bool = false
+    ) throws -> String? {
         let world = try ModelWorld(scheme, program)
         do {
             try world.start()
             for step in steps {
+                world.story.append("--- \(step)")
                 try world.perform(step)
                 if !world.model.problems.isEmpty { break }
             }
@@ -133,6 +135,7 @@ final class ModelWorld {
             return "\(failure)"
         }
         world.daemon = nil
+        if debug { for line in world.story { print(line.replacing(ModelWriter.runEnding, with: "")) } }
         guard !world.model.problems.isEmpty else { return nil }
         return world.model.problems.joined(separator: "; ").replacing(ModelWriter.runEnding, with: "")
     }
@@ -188,7 +191,6 @@ final class ModelWorld {
     private func copyTruncate(between count: Int) throws {
         try disk.copyTruncate { file, copy in
             model.moved(from: file.number, to: copy.number)
-            copy.readIn = file.readIn
             if count > 0 { try disk.write(disk.writers[0], count, key: 0, looks: true) }
             for (event, _) in file.ends { model.lost(event) }
         }
