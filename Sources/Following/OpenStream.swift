@@ -70,9 +70,11 @@ final class OpenStream {
     private static let lookBack: Int64 = 1 << 20
 
     /// The events before the offset, as far back as is soon read; none of a compressed file.
-    func eventsBefore() -> [Event] {
+    ///
+    /// - Returns: the events, and whether these are all of them.
+    func eventsBefore() -> (events: [Event], isAll: Bool) {
         let end = offset
-        guard !isCompressed, end > 0 else { return [] }
+        guard !isCompressed, end > 0 else { return ([], end == 0) }
         var before = NotificationReader(
             offset: max(0, end - Self.lookBack), fileFingerprint: reader.fileFingerprint)
         var events: [Event] = []
@@ -82,7 +84,7 @@ final class OpenStream {
                 if case .event(let event) = item, before.offset <= end { events.append(event) }
             }
         }
-        return events
+        return (events, end <= Self.lookBack)
     }
 
     /// What went wrong since the last time; it is told once.
@@ -108,17 +110,20 @@ final class OpenStream {
         case .startOver: move(to: 0)
         case .lostItsEnd: move(to: size)
         }
-        if firstLine == nil, !hasNoFirstLine {
-            if let line = FirstLine(of: descriptor.raw) {
-                firstLine = line
-                reader.fileFingerprint = line.fingerprint
-            } else {
-                hasNoFirstLine = size > NotificationReader.longestLine
-            }
+        if firstLine == nil, !hasNoFirstLine, !learnFirstLine() {
+            hasNoFirstLine = size > NotificationReader.longestLine
         }
         let grew = try reader.fill(from: descriptor.raw, path: name)
         if grew { tail = try readTail(Int(min(Self.tailLength, reader.readOffset))) }
         return (truncation, grew)
+    }
+
+    /// Looks whether the file has a first line by now.
+    func learnFirstLine() -> Bool {
+        guard !isCompressed, let line = FirstLine(of: descriptor.raw) else { return false }
+        firstLine = line
+        reader.fileFingerprint = line.fingerprint
+        return true
     }
 
     private func fillFromSource() -> Bool {

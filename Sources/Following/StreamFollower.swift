@@ -79,13 +79,7 @@ public final class StreamFollower {
         hasRotatedPatterns = !rotated.isEmpty
         machine = RotationMachine(rotateWait: UInt64(max(0, rotateWait) * 1e9))
         watchDirectories()
-        try begin(start)
-        for stream in streams {
-            for event in stream.eventsBefore() {
-                _ = gaps.look(at: event)
-                before(event)
-            }
-        }
+        try begin(start, before)
     }
 
     /// Goes on where another follower is, in the files that it has open: one may be gone from the disk.
@@ -109,7 +103,7 @@ public final class StreamFollower {
         }
     }
 
-    private func begin(_ start: StartPosition) throws(SystemError) {
+    private func begin(_ start: StartPosition, _ before: (Event) -> Void) throws(SystemError) {
         try retryingWhereMoved { () throws(SystemError) in
             let found = try look()
             let beginning = try start.resolve(found)
@@ -126,8 +120,25 @@ public final class StreamFollower {
             }
             note(found, without: beginning.plan.dropFirst(count).map(\.file.key))
             add(streams)
+            learn(from: found, before)
             // All that was opened is to be read first.
             anythingGrew = hasBacklog
+        }
+    }
+
+    /// Looks at what lies before the start, in files that are done with too: a run's last number is what counts.
+    private func learn(from found: [FoundFile], _ before: (Event) -> Void) {
+        guard let first = found.firstIndex(where: { file in streams.contains { $0.key == file.key } }) else { return }
+        for file in found[first...] {
+            let open = streams.first { $0.key == file.key }
+            if open == nil, hasBacklog, !seen.contains(SeenFile(fingerprint: file.fingerprint, key: file.key)) { continue }
+            let read = (open ?? (try? OpenStream(file, offset: file.size)))?.eventsBefore()
+            // What older files say is old where a newer one isn't known.
+            if read?.isAll != true { gaps = GapFinder() }
+            for event in read?.events ?? [] {
+                _ = gaps.look(at: event)
+                before(event)
+            }
         }
     }
 
@@ -267,7 +278,9 @@ public final class StreamFollower {
     private func openNewer() throws(SystemError) {
         // First all of those that are open, so that they can be closed.
         if hasBacklog && anythingGrew { return }
-        if let newest = streams.last, newest.firstLine == nil { try openUnseen(newest) }
+        let unread = streams.last.flatMap { $0.firstLine == nil ? $0 : nil }
+        learnFirstLines()
+        if let unread { try openUnseen(unread) }
         try retryingWhereMoved { () throws(SystemError) in
             let found = try look()
             let newer = newer(in: found)
@@ -364,7 +377,10 @@ public final class StreamFollower {
         let finished = machine.finished(now: turnBegan)
         guard !finished.isEmpty else { return }
         for stream in streams where finished.contains(stream.key) && !stream.isCompressed {
-            done[SeenFile(fingerprint: stream.position.fingerprint, key: stream.key)] = stream.offset
+            let file = SeenFile(fingerprint: stream.position.fingerprint, key: stream.key)
+            done[file] = stream.offset
+            // It may have had no line yet when it was seen.
+            seen.insert(file)
         }
         streams.removeAll { finished.contains($0.key) }
     }
@@ -403,6 +419,7 @@ public final class StreamFollower {
     /// - Parameter position: how far the file had been read.
     /// - Returns: whether there is a copy.
     private func openCopies(of stream: OpenStream, readUpTo position: Cursor.File) throws(SystemError) -> Bool {
+        learnFirstLines()
         let found = try look()
         let index = found.firstIndex { $0.key == stream.key } ?? found.count
         let open = Set(streams.map(\.key))
@@ -435,8 +452,18 @@ public final class StreamFollower {
         }
     }
 
+    /// What open files begin with by now: by that they are found compressed.
+    private func learnFirstLines() {
+        for stream in streams where stream.firstLine == nil && stream.learnFirstLine() {
+            machine.recognisable(stream.key)
+        }
+    }
+
     private func isSeen(_ file: FoundFile) -> Bool {
-        seen.contains { $0.fingerprint == file.fingerprint && (file.compression != nil || $0.key == file.key) }
+        if file.compression != nil, streams.contains(where: { $0.firstLine?.fingerprint == file.fingerprint }) {
+            return true
+        }
+        return seen.contains { $0.fingerprint == file.fingerprint && (file.compression != nil || $0.key == file.key) }
     }
 
     private func number(_ stream: OpenStream) {

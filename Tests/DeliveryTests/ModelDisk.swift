@@ -17,6 +17,8 @@ final class ModelFile {
     var size = 0
     /// The events in it, and where each ends.
     var ends: [(event: String, end: Int)] = []
+    /// Whether a cursor was saved that knows it by its inode alone.
+    var wasUnrecognisable = false
     /// A line that lacks nothing but its end: whoever writes next ends it.
     var unended: ModelLine?
     /// In which of the daemon's lives all hooks had read it to its end at a time.

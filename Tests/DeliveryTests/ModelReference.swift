@@ -37,6 +37,8 @@ final class ReferenceModel {
         fileprivate var attempts: [String: Int] = [:]
         /// Whether its cursor may point to nothing: then all there is may come again after a restart.
         fileprivate var mayDangle = false
+        /// What it was told of in the daemon's present life.
+        fileprivate var told: Set<String> = []
 
         init(_ name: String, concurrency: Int?, isOrderedByKey: Bool = false, key: String? = nil) {
             self.name = name
@@ -69,6 +71,10 @@ final class ReferenceModel {
     private var runs: [String: [String]] = [:]
     /// Files that are gone from the disk; the daemon may have them open.
     private var gone: Set<Int> = []
+    /// What a truncation took away.
+    private var truncated: Set<String> = []
+    /// The first of those that must be reported as missing, and those that were.
+    private var gaps: (expected: Set<String>, reported: Set<String>) = ([], [])
     /// What is wrong; empty where nothing is.
     private(set) var problems: [String] = []
 
@@ -101,13 +107,20 @@ final class ReferenceModel {
         for hook in hooks where !isOpen || hook.isAway { excuse(hook, [file]) }
     }
 
+    /// A truncation took an event away.
+    func truncated(_ event: String) {
+        truncated.insert(event)
+        lost(event)
+    }
+
     /// Nobody can read an event any more.
     func lost(_ event: String) { for hook in hooks { hook.excused.insert(event) } }
 
     /// A file is no longer what a cursor knows it by.
     func lostItsBeginning() { for hook in hooks { hook.mayDangle = true } }
 
-    private func excuse(_ hook: Hook, _ files: Set<Int>) {
+    /// A file is read no further for a hook.
+    func excuse(_ hook: Hook, _ files: Set<Int>) {
         hook.lostFiles.formUnion(files)
         for (event, found) in events where files.contains(found.file) { hook.excused.insert(event) }
     }
@@ -123,7 +136,12 @@ final class ReferenceModel {
     }
 
     /// It begins.
-    func started() { for hook in hooks { hook.begin() } }
+    func started() {
+        for hook in hooks {
+            hook.begin()
+            hook.told = []
+        }
+    }
 
     /// A hook was made to end what it had begun, and begins anew.
     func ended(_ hook: Hook) {
@@ -148,6 +166,14 @@ final class ReferenceModel {
         hook.attempts[event] = nil
         hook.done.insert(event)
         hook.dead.insert(event)
+    }
+
+    /// The daemon says that events are missing.
+    func reported(_ missing: [String]) {
+        gaps.reported.formUnion(missing)
+        for event in missing where events[event] != nil && hooks.allSatisfy({ !$0.excused.contains(event) }) {
+            problems.append("\(event) is said to be missing")
+        }
     }
 
     // MARK: The ledger
@@ -177,6 +203,13 @@ final class ReferenceModel {
         }) {
             problems.append("\(hook.name) was told of \(event) before \(earlier)")
         }
+        let before = runs[found.run]?.prefix { $0 != event } ?? []
+        if hook.key == nil, let known = before.lastIndex(where: { !truncated.contains($0) }),
+            known < before.count - 1, hook.told.contains(before[known])
+        {
+            gaps.expected.insert(before[known + 1])
+        }
+        hook.told.insert(event)
         let expected = hook.attempts[event, default: 0] + 1
         if attempt > 0, attempt != expected {
             problems.append("\(hook.name): attempt \(attempt) of \(event) is its attempt \(expected)")
@@ -195,6 +228,8 @@ final class ReferenceModel {
     /// There is nothing left to do: every event must have come. `isSaved`: all cursors were saved since;
     /// `isRecognisable`: the file at the path has a line that they know it by.
     func settled(isSaved: Bool, isRecognisable: Bool) {
+        let silent = gaps.expected.subtracting(gaps.reported)
+        if !silent.isEmpty { problems.append("nothing was said of what is missing: \(silent.sorted())") }
         for hook in hooks where !hook.isAway {
             let missing = events.keys.filter {
                 wants(hook, $0) && !hook.done.contains($0) && !hook.excused.contains($0)

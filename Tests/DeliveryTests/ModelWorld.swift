@@ -152,7 +152,8 @@ final class ModelWorld {
         case .rotate(let creates): try disk.rotate(create: creates)
         case .create: try disk.create()
         case .compress(let number, let tool, let halfway):
-            guard let file = pick(disk.rotated, number) else { return }
+            // What a cursor doesn't recognise it can't find compressed either.
+            guard let file = pick(disk.rotated, number), !file.wasUnrecognisable else { return }
             // The other programs now and then: each is a process more.
             try disk.compress(file, tool < 3 ? ["xz", "zstd", "bzip2"][tool] : "gzip", halfway: halfway)
         case .copyTruncate(let count): try copyTruncate(between: count)
@@ -192,7 +193,7 @@ final class ModelWorld {
         try disk.copyTruncate { file, copy in
             model.moved(from: file.number, to: copy.number)
             if count > 0 { try disk.write(disk.writers[0], count, key: 0, looks: true) }
-            for (event, _) in file.ends { model.lost(event) }
+            for (event, _) in file.ends { model.truncated(event) }
         }
     }
 
@@ -217,6 +218,8 @@ final class ModelWorld {
             for (event, end) in live.ends where end > size { model.lost(event) }
             live.ends.removeAll { $0.end > size }
             if live.ends.isEmpty { model.lostItsBeginning() }
+            // Later the file's end is taken for where it was shortened.
+            for hook in hooks where !isConfigured(hook) { model.excuse(hook, [live.number]) }
         }
         try start()
     }
@@ -227,6 +230,7 @@ final class ModelWorld {
         guard daemon == nil else { return }
         life += 1
         model.started()
+        noteUnrecognisable()
         for hook in hooks where paused.contains(hook.name) { hook.isSilent = true }
         var limits = Daemon.Limits()
         limits.batch = 3
@@ -267,7 +271,12 @@ final class ModelWorld {
     @discardableResult
     private func turn() -> Bool {
         defer { digest() }
+        noteUnrecognisable()
         return daemon?.turn(now: now) ?? false
+    }
+
+    private func noteUnrecognisable() {
+        for file in disk.files where file.ends.isEmpty { file.wasUnrecognisable = true }
     }
 
     /// Takes turns until something is so; time passes where programs hang.
@@ -301,6 +310,7 @@ final class ModelWorld {
             paused.contains(hook.name) || !configuration.hooks.contains { $0.name == hook.name }
         }
         if awayCount == 0 { for file in disk.files { file.readIn = life } }
+        if isSaved { for file in disk.files where !file.ends.isEmpty { file.wasUnrecognisable = false } }
         model.settled(isSaved: isSaved, isRecognisable: disk.live?.ends.isEmpty == false)
     }
 
@@ -401,6 +411,7 @@ final class ModelWorld {
                 isReloaded = true
             }
             if line.message.contains("is in use by another process") { isLocked = true }
+            if let missing = missing(line.message) { model.reported(missing) }
             guard let name = line.details["hook"], let hook = model.hook(name), let event = line.details["event"],
                 let attempt = line.details["attempt"].flatMap({ Int($0) })
             else { continue }
@@ -413,6 +424,16 @@ final class ModelWorld {
             }
         }
         readLedger(upTo: .max)
+    }
+
+    /// The events that a line of the log says are missing: `event 3 of run R is missing: …`, `events 3 to 5 of run R …`.
+    private func missing(_ message: String) -> [String]? {
+        let words = message.split(separator: " ")
+        guard words.count > 5, words[0].hasPrefix("event"), let first = Int(words[1]),
+            let run = words.firstIndex(of: "run").map({ words[$0 + 1] })
+        else { return nil }
+        let last = words[2] == "to" ? Int(words[3]) ?? first : first
+        return (first...last).map { "\(run):\($0)" }
     }
 
     private func readLedger(upTo end: Int) {
