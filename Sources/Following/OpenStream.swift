@@ -110,13 +110,16 @@ final class OpenStream {
         case .startOver: move(to: 0)
         case .lostItsEnd: move(to: size)
         }
-        if firstLine == nil, !hasNoFirstLine, !learnFirstLine() {
+        if isUnrecognisable, !learnFirstLine() {
             hasNoFirstLine = size > NotificationReader.longestLine
         }
         let grew = try reader.fill(from: descriptor.raw, path: name)
         if grew { tail = try readTail(Int(min(Self.tailLength, reader.readOffset))) }
         return (truncation, grew)
     }
+
+    /// Whether it has no first line yet.
+    var isUnrecognisable: Bool { firstLine == nil && !hasNoFirstLine }
 
     /// Looks whether the file has a first line by now.
     func learnFirstLine() -> Bool {

@@ -180,7 +180,7 @@ public final class StreamFollower {
                 lookForNewer()
                 guard let newest = streams.last else { return notices.isEmpty ? nil : try next() }
                 // The newest one's batch first, given out last.
-                let wasUnread = newest.firstLine == nil
+                let wasUnread = newest.isUnrecognisable
                 anythingGrew = try fill(newest)
                 // It may have been copied and truncated before anything of it was read.
                 if wasUnread { try openUnseen(newest) }
@@ -278,7 +278,7 @@ public final class StreamFollower {
     private func openNewer() throws(SystemError) {
         // First all of those that are open, so that they can be closed.
         if hasBacklog && anythingGrew { return }
-        let unread = streams.last.flatMap { $0.firstLine == nil ? $0 : nil }
+        let unread = streams.last.flatMap { $0.isUnrecognisable ? $0 : nil }
         learnFirstLines()
         if let unread { try openUnseen(unread) }
         try retryingWhereMoved { () throws(SystemError) in
@@ -454,7 +454,7 @@ public final class StreamFollower {
 
     /// What open files begin with by now: by that they are found compressed.
     private func learnFirstLines() {
-        for stream in streams where stream.firstLine == nil && stream.learnFirstLine() {
+        for stream in streams where stream.isUnrecognisable && stream.learnFirstLine() {
             machine.recognisable(stream.key)
         }
     }
