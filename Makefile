@@ -11,7 +11,7 @@ SHAREDIR = $(DESTDIR)$(PREFIX)/share/ducc
 LIBDIR = $(DESTDIR)$(PREFIX)/lib
 
 .DEFAULT_GOAL = help
-.PHONY: help release demo test test-long bench install format lint clean
+.PHONY: help release demo test test-long bench install install-files format lint clean
 
 help: ## this list
 	@echo "make TARGET, with TARGET one of:"
@@ -41,13 +41,19 @@ bench: ## how fast, beside skopeo + umoci and plain C
 	@$(MAKE) --no-print-directory release
 	@Tests/Benchmarks/run $(BENCH)
 
-install: release ## programs, consumers, units and documents, below PREFIX=/usr/local and DESTDIR=
+install: release install-files ## programs, consumers, units and documents, below PREFIX=/usr/local and DESTDIR=
+
+# What is built already, from RELEASE.
+install-files:
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(SHAREDIR)' '$(DOCDIR)'
 	for program in $(PROGRAMS); do install -m 755 "$(RELEASE)/$$program" '$(DESTDIR)$(PREFIX)/bin/' || exit; done
 	cp -R consumers logrotate '$(SHAREDIR)/'
 	rm -rf '$(SHAREDIR)'/consumers/*/.build* '$(SHAREDIR)'/consumers/*/Package.resolved
-	chmod -R u=rwX,go=rX '$(SHAREDIR)'
 	install -m 644 LICENSE README.md CHANGELOG.md '$(DOCDIR)'
+	'$(RELEASE)/cvmfs_ducc' notification-schema >'$(SHAREDIR)/notification.schema.json'
+	'$(RELEASE)/ducc-follow' configuration-schema >'$(SHAREDIR)/follow.schema.json'
+	'$(RELEASE)/ducc-follow' configuration-reference >'$(DOCDIR)/follow.yaml'
+	chmod -R u=rwX,go=rX '$(SHAREDIR)' '$(DOCDIR)'
 	install -d '$(LIBDIR)/systemd/system' '$(LIBDIR)/sysusers.d' '$(LIBDIR)/tmpfiles.d'
 	sed 's|/usr/local/|$(PREFIX)/|g' systemd/ducc-follow.service >'$(LIBDIR)/systemd/system/ducc-follow.service'
 	chmod 644 '$(LIBDIR)/systemd/system/ducc-follow.service'

@@ -61,7 +61,7 @@ package struct HookConfiguration: Equatable, Sendable {
     package var user: String?
     /// Further variables of the process.
     package var environment: [String: String] = [:]
-    /// Where the process runs, and where a relative program is; absolute.
+    /// Where the process runs; absolute.
     package var directory: String
     /// Whether it is told where events are missing, too.
     package var gaps = false

@@ -67,20 +67,11 @@ struct ConfigurationReader {
         self.directory = directory
     }
 
-    private static let keys = [
-        "version", "stream", "rotated", "state", "rotate_wait", "shutdown_grace", "defaults", "hooks",
-    ]
-    private static let deliveryKeys = ["timeout", "kill_after", "retry", "on_exhausted"]
-    private static let hookKeys =
-        [
-            "name", "exec", "pipe", "action", "image", "status", "field", "from", "concurrency", "order_by",
-            "user", "env", "cwd", "gaps", "own_events",
-        ] + deliveryKeys
     /// What later versions have.
     private static let laterKeys = ["metrics_file", "where", "webhook"]
 
     mutating func configuration(_ root: YAMLNode) -> Configuration? {
-        guard isMapping(root, "a configuration", Self.keys) else { return nil }
+        guard isMapping(root, "a configuration", ConfigurationKey.all) else { return nil }
         if let node = value("version", of: root), node.text != "1" {
             wrong(node, "the version must be 1")
         }
@@ -93,7 +84,7 @@ struct ConfigurationReader {
         configuration.rotateWait = seconds("rotate_wait", of: root) ?? configuration.rotateWait
         configuration.shutdownGrace = seconds("shutdown_grace", of: root) ?? configuration.shutdownGrace
         var defaults = HookConfiguration(name: "", target: .exec([]), directory: directory)
-        if let node = value("defaults", of: root), isMapping(node, "defaults", Self.deliveryKeys) {
+        if let node = value("defaults", of: root), isMapping(node, "defaults", ConfigurationKey.delivery) {
             readDelivery(node, &defaults)
         }
         guard let node = value("hooks", of: root) else {
@@ -117,7 +108,7 @@ struct ConfigurationReader {
     }
 
     private mutating func hook(_ node: YAMLNode, _ defaults: HookConfiguration) -> HookConfiguration? {
-        guard isMapping(node, "a hook", Self.hookKeys) else { return nil }
+        guard isMapping(node, "a hook", ConfigurationKey.hook) else { return nil }
         var hook = defaults
         guard let name = text("name", of: node) else {
             wrong(node, "the hook has no name")
@@ -155,6 +146,11 @@ struct ConfigurationReader {
             hook.filter.add(
                 Field(rawValue: String(text[..<sign])), [String(text[text.index(after: sign)...])])
         }
+        if case .sequence(let words, _)? = node.value("exec") {
+            for word in words {
+                for mistake in Placeholder.mistakes(in: word.text ?? "", hook.filter) { wrong(word, mistake) }
+            }
+        }
         hook.from = word("from", of: node) ?? hook.from
         readDelivery(node, &hook)
         hook.concurrency = number("concurrency", of: node, 1...1000) ?? hook.concurrency
@@ -175,7 +171,7 @@ struct ConfigurationReader {
         hook.killAfter = seconds("kill_after", of: node) ?? hook.killAfter
         hook.onExhausted = word("on_exhausted", of: node) ?? hook.onExhausted
         guard let retry = value("retry", of: node),
-            isMapping(retry, "retry", ["attempts", "delay", "max_delay"])
+            isMapping(retry, "retry", ConfigurationKey.retry)
         else { return }
         hook.retry.attempts = number("attempts", of: retry, 1...1_000_000) ?? hook.retry.attempts
         if let delay = seconds("delay", of: retry) { hook.retry.delayMilliseconds = Int(delay * 1000) }
@@ -210,7 +206,10 @@ struct ConfigurationReader {
         mistakes.append(YAMLError(file: file, at: node?.position, text))
     }
 
-    private mutating func isMapping(_ node: YAMLNode, _ what: String, _ keys: [String]) -> Bool {
+    private mutating func isMapping(
+        _ node: YAMLNode, _ what: String, _ known: [ConfigurationKey]
+    ) -> Bool {
+        let keys = known.map(\.name)
         guard case .mapping(let entries, _) = node else {
             wrong(node, "\(what) is a mapping, this is \(node.kind)")
             return false
@@ -278,6 +277,8 @@ struct ConfigurationReader {
             wrong(found, "\(key) names no program")
             return nil
         }
+        // With its directory it is meant from the configuration's; without, it is looked for in PATH.
+        if words[0].utf8.contains(UInt8(ascii: "/")) { words[0] = absolute(words[0]) }
         return words
     }
 

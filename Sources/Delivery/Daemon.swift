@@ -76,9 +76,9 @@ package final class Daemon {
         let runner: any HookRunner =
             switch hook.target {
             case .exec:
-                try ExecRunner(hook, letters: letters, saved: saved, capacity: limits.waiting, log: log)
+                try ExecRunner(hook, letters: letters, saved: saved, log: log, capacity: limits.waiting)
             case .pipe:
-                try PipeRunner(hook, letters: letters, saved: saved, window: limits.unacknowledged, log: log)
+                try PipeRunner(hook, letters: letters, saved: saved, log: log, window: limits.unacknowledged)
             }
         runner.isPaused = state.isPaused(hook.name)
         state.note(nil, of: hook.name)

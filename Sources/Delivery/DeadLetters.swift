@@ -15,8 +15,22 @@ package struct DeadLetter: Sendable {
     let line: [UInt8]
 }
 
+/// Where events go that a hook gives up.
+package protocol GivenUpEvents {
+    /// Takes an event: it is nowhere else from then on.
+    ///
+    /// - Parameter cameBack: whether it had been given up before.
+    /// - Returns: what became of it, in words.
+    /// - Throws: where it can't be kept; then it is tried again.
+    func add(_ event: Event, _ failures: [FailedAttempt], cameBack: Bool) throws -> String
+    /// An event was done that had been given up before.
+    ///
+    /// - Throws: where it can't be taken out.
+    func settle(_ event: Event) throws
+}
+
 /// A hook's dead letters.
-package struct DeadLetters: Sendable {
+package struct DeadLetters: GivenUpEvents, Sendable {
     /// The file, one line an event.
     package let path: String
     private let hook: String
@@ -41,10 +55,10 @@ package struct DeadLetters: Sendable {
         let line: String
     }
 
-    /// Adds an event, durably.
+    /// Adds an event, durably; one that came back takes its own place.
     ///
     /// - Throws: `SystemError`, with the file as it was, or with a torn line at its end that is passed over.
-    func add(_ event: Event, _ failures: [FailedAttempt]) throws {
+    package func add(_ event: Event, _ failures: [FailedAttempt], cameBack: Bool) throws -> String {
         let fields = Dictionary(event.fields.map { ($0.0.rawValue, $0.1) }) { $1 }
         let letter = Line(
             hook: hook, event: fields,
@@ -52,7 +66,13 @@ package struct DeadLetters: Sendable {
             line: String(decoding: event.line, as: UTF8.self))
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        var bytes = Array(try encoder.encode(letter)) + [UInt8(ascii: "\n")]
+        let bytes = Array(try encoder.encode(letter)) + [UInt8(ascii: "\n")]
+        if cameBack { try replace([event.identifier], by: bytes) } else { try append(bytes) }
+        return "put with the dead letters"
+    }
+
+    private func append(_ line: [UInt8]) throws(SystemError) {
+        var bytes = line
         try Files.makeDirectories(Files.parentPath(of: path), mode: 0o700)
         let file = try OwnedDescriptor(opening: path, O_RDWR | O_CREAT | O_APPEND, mode: 0o600)
         var information = stat()
@@ -90,15 +110,7 @@ package struct DeadLetters: Sendable {
     /// How many there are.
     package var count: Int { (try? all().count) ?? 0 }
 
-    /// A dead letter that was delivered once more is done with: it leaves the file.
-    ///
-    /// - Parameter cameBack: whether it is one.
-    func settle(_ event: Event, cameBack: Bool, _ log: DeliveryLog) {
-        guard cameBack else { return }
-        do throws(SystemError) { try remove([event.identifier]) } catch {
-            log(.error, "\(error)", [("hook", hook), ("event", event.identifier)])
-        }
-    }
+    package func settle(_ event: Event) throws { try remove([event.identifier]) }
 
     /// Removes the events of these identifiers, in one step.
     ///
@@ -106,11 +118,16 @@ package struct DeadLetters: Sendable {
     /// - Throws: `SystemError`; then all are still there.
     @discardableResult
     package func remove(_ identifiers: Set<String>) throws(SystemError) -> Int {
+        try replace(identifiers, by: [])
+    }
+
+    @discardableResult
+    private func replace(_ identifiers: Set<String>, by line: [UInt8]) throws(SystemError) -> Int {
         let letters = try all()
         let kept = letters.filter { !identifiers.contains($0.event.identifier) }
-        if kept.count < letters.count {
+        if kept.count < letters.count || !line.isEmpty {
             try Files.replace(
-                path, with: kept.flatMap { $0.line + [UInt8(ascii: "\n")] }, mode: 0o600)
+                path, with: kept.flatMap { $0.line + [UInt8(ascii: "\n")] } + line, mode: 0o600)
         }
         return letters.count - kept.count
     }

@@ -11,18 +11,21 @@ package final class ExecRunner: HookRunner {
     package var isPaused = false
     package private(set) var trouble: HookTrouble?
     private let command: HookCommand
-    private let letters: DeadLetters
+    private let letters: any GivenUpEvents
+    private let inheritsOutput: Bool
     private let log: DeliveryLog
     private var lane: Lane
     private var running: [(assignment: Assignment, run: ProgramRun)] = []
     private var isStopping = false
     private var stopLimit: UInt64?
 
+    /// - Parameter inheritsOutput: whether what its program writes goes where our own output goes, not to the log.
     /// - Throws: `HookError` where its program can't be run.
     package init(
-        _ hook: HookConfiguration, letters: DeadLetters, saved: Cursor?, capacity: Int,
-        log: DeliveryLog
+        _ hook: HookConfiguration, letters: any GivenUpEvents, saved: Cursor?, log: DeliveryLog,
+        capacity: Int = Daemon.Limits().waiting, inheritsOutput: Bool = false
     ) throws(HookError) {
+        self.inheritsOutput = inheritsOutput
         self.hook = hook
         self.letters = letters
         self.log = log
@@ -98,6 +101,7 @@ package final class ExecRunner: HookRunner {
                 command.program, command.arguments(for: event),
                 environment: command.environment(for: event, attempt: assignment.attempt),
                 directory: hook.directory, user: command.user, input: input.raw,
+                output: inheritsOutput ? 1 : nil, errors: inheritsOutput ? 2 : nil,
                 deadline: now + UInt64(hook.timeout * 1e9), killAfter: UInt64(hook.killAfter * 1e9))
             log(.debug, "begun", details(assignment))
             running.append((assignment, run))
@@ -108,12 +112,13 @@ package final class ExecRunner: HookRunner {
         switch hook.retry.decide(after: outcome, attempt: assignment.attempt, jitter: .random(in: 0..<1)) {
         case .done:
             log(.debug, "done", details(assignment))
-            letters.settle(assignment.event, cameBack: assignment.place == nil, log)
+            settle(assignment)
             finish(assignment)
         case .again(let milliseconds):
             log(
-                .warning, "\(outcome); again in \((milliseconds + 500) / 1000) s",
-                details(assignment) + [("attempts", "\(hook.retry.attempts)")])
+                .warning,
+                "\(outcome), attempt \(assignment.attempt) of \(hook.retry.attempts); again in "
+                    + "\((milliseconds + 500) / 1000) s", details(assignment))
             again(
                 assignment, at: now + UInt64(milliseconds) * 1_000_000,
                 FailedAttempt(time: Timestamp.now().description, outcome: "\(outcome)"))
@@ -130,15 +135,20 @@ package final class ExecRunner: HookRunner {
             return
         }
         do {
-            letters.settle(assignment.event, cameBack: assignment.place == nil, log)
-            try letters.add(assignment.event, assignment.failures + [failure])
-            log(.error, "\(reason): put with the dead letters", details(assignment))
+            let place = try letters.add(
+                assignment.event, assignment.failures + [failure], cameBack: assignment.place == nil)
+            log(.error, "\(reason), attempt \(assignment.attempt): \(place)", details(assignment))
             finish(assignment)
         } catch {
             // It must not be lost: the hook waits until there is room for it.
             log(.error, "\(reason); and it can't be put with the dead letters: \(error)", details(assignment))
             again(assignment, at: MonotonicClock.nanoseconds() + 10_000_000_000, failure)
         }
+    }
+
+    private func settle(_ assignment: Assignment) {
+        guard assignment.place == nil else { return }
+        do { try letters.settle(assignment.event) } catch { log(.error, "\(error)", details(assignment)) }
     }
 
     private func again(_ assignment: Assignment, at time: UInt64, _ failure: FailedAttempt) {

@@ -62,10 +62,17 @@ package struct FilterIndex {
     }
 
     /// The hooks that want an event.
-    package mutating func hooks(for event: Event) -> Hooks {
+    package mutating func hooks(for event: Event) -> Hooks { hooks { event[$0] } }
+
+    /// The hooks that want an event, where it lies.
+    package mutating func hooks(for record: borrowing NotificationRecord) -> Hooks {
+        hooks { record[$0] }
+    }
+
+    private mutating func hooks(_ value: (Field) -> String?) -> Hooks {
         var result = Hooks(count: filters.count, all: true)
         for index in columns.indices {
-            guard let value = event[columns[index].field] else {
+            guard let value = value(columns[index].field) else {
                 result.formIntersection(columns[index].withoutField)
                 continue
             }

@@ -21,20 +21,17 @@ package struct HookCommand {
 
     /// - Parameters:
     ///   - words: the program and its arguments.
-    ///   - directory: where a relative program is; nil: here.
     ///   - environment: further variables.
     /// - Throws: `HookError` where there is no such program.
     package init(
-        words: [String], name: String?, directory: String? = nil, environment: [String: String] = [:],
-        user: String? = nil
+        words: [String], name: String?, environment: [String: String] = [:], user: String? = nil
     ) throws(HookError) {
         do throws(SystemError) {
             self.user = try user.map { name throws(SystemError) in try SystemUser(named: name) }
         } catch {
             throw HookError(description: error.description)
         }
-        let isRelative = words[0].utf8.contains(UInt8(ascii: "/")) && !words[0].hasPrefix("/")
-        program = isRelative && directory != nil ? "\(directory ?? ".")/\(words[0])" : words[0]
+        program = words[0]
         arguments = Array(words.dropFirst())
         self.name = name ?? Files.lastComponent(of: program)
         inherited =
@@ -54,18 +51,18 @@ package struct HookCommand {
         switch hook.target {
         case .exec(let found), .pipe(let found): words = found
         }
-        try self.init(
-            words: words, name: hook.name, directory: hook.directory, environment: hook.environment,
-            user: hook.user)
+        try self.init(words: words, name: hook.name, environment: hook.environment, user: hook.user)
     }
 
     /// The arguments for an event: `{field}` is the event's value, or nothing where it lacks the field.
-    package func arguments(for event: Event) -> [String] { arguments.map { Self.fill($0, from: event) } }
+    package func arguments(for event: Event) -> [String] {
+        arguments.map { Placeholder.fill($0) { Self.value(of: $0, in: event) } }
+    }
 
     /// The whole environment for an event.
     package func environment(for event: Event, attempt: Int) -> [String] {
         var variables = inherited
-        for (field, value) in Self.fields(of: event) where Self.isVariable(field.rawValue[...]) {
+        for (field, value) in Self.fields(of: event) where Placeholder.isField(field.rawValue[...]) {
             // These two are ours.
             if field.rawValue == "attempt" || field.rawValue == "hook" { continue }
             variables.append("DUCC_\(field.rawValue.uppercased())=\(value)")
@@ -94,32 +91,11 @@ package struct HookCommand {
         }
     }
 
-    /// Whether a name has the form `[a-z][a-z0-9_]*`.
-    private static func isVariable(_ name: Substring) -> Bool { Action(rawValue: String(name)).isWellFormed }
-
     /// The arguments of a program that is started for no event in particular.
     var standingArguments: [String] { arguments }
 
     /// The environment of a program that is started for no event in particular.
     var standingEnvironment: [String] { inherited + ["DUCC_HOOK=\(name)"] }
-
-    /// Values are put in once: what they contain is not looked at again.
-    private static func fill(_ text: String, from event: Event) -> String {
-        var result = ""
-        var rest = text[...]
-        while let open = rest.firstIndex(of: "{") {
-            result += rest[..<open]
-            let inside = rest[rest.index(after: open)...]
-            if let close = inside.firstIndex(of: "}"), isVariable(inside[..<close]) {
-                result += value(of: Field(rawValue: String(inside[..<close])), in: event)
-                rest = inside[inside.index(after: close)...]
-            } else {
-                result += "{"
-                rest = inside
-            }
-        }
-        return result + rest
-    }
 
     /// Why a program can't be run, as far as that can be told before; nil where it can.
     private static func problem(with program: String) -> String? {

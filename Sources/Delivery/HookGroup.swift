@@ -79,6 +79,8 @@ final class HookGroup {
     private var known: [Int: Int] = [:]
     /// Whether everything there is was read.
     private(set) var isAtEnd = false
+    /// What it costs to read a buffer full of unwanted events, in events.
+    private static let passedOver = 200
 
     /// - Parameter follower: opens the stream; what it says of events before the start is what hooks were told of.
     init(
@@ -155,14 +157,23 @@ final class HookGroup {
         isAtEnd = false
         var moved = false
         defer { if moved { for hook in hooks { hook.hasMoved = true } } }
-        for _ in 0..<most {
+        var rest = most
+        while rest > 0 {
             if isHeldUp { return }
-            guard let followed = try follower.next() else {
+            rest -= 1
+            var wanted: FilterIndex.Hooks?
+            let followed = try follower.next { record in
+                let found = index.hooks(for: record)
+                wanted = found
+                return !found.isEmpty
+            }
+            guard let followed else {
                 isAtEnd = true
                 return
             }
             moved = true
             switch followed {
+            case .passedOver: rest -= Self.passedOver
             case .notice(let text): notice(text)
             case .unreadable(let problem, let excerpt, let file):
                 notice("\(file): a line is no event, it \(problem): \(excerpt)")
@@ -171,9 +182,9 @@ final class HookGroup {
                 guard let event = gap.event, let place = follower.place else { continue }
                 for hook in hooks where hook.runner.hook.gaps { offer(event, at: place, to: hook) }
             case .event(let event):
-                let wanted = index.hooks(for: event)
-                guard !wanted.isEmpty, let place = follower.place else { continue }
-                wanted.forEach { position in
+                guard let place = follower.place else { continue }
+                // One that was held back behind a gap was not looked at now.
+                (wanted ?? index.hooks(for: event)).forEach { position in
                     if hooks[position].wants(event) { offer(event, at: place, to: hooks[position]) }
                 }
             }

@@ -21,7 +21,7 @@ package final class PipeRunner: HookRunner {
     package let hook: HookConfiguration
     package var isPaused = false
     private let command: HookCommand
-    private let letters: DeadLetters
+    private let letters: any GivenUpEvents
     private let log: DeliveryLog
     /// How many events may be without an acknowledgement.
     private let window: Int
@@ -37,6 +37,8 @@ package final class PipeRunner: HookRunner {
     private var outgoing: [UInt8] = []
     private var written = 0
     private var incoming: [UInt8] = []
+    /// Whether what comes next belongs to a line that is too long to be an acknowledgement.
+    private var isInLongLine = false
     /// How often the oldest event was tried in vain.
     private var failures: [FailedAttempt] = []
     private var notBefore: UInt64 = 0
@@ -47,8 +49,8 @@ package final class PipeRunner: HookRunner {
 
     /// - Throws: `HookError` where its program can't be run.
     package init(
-        _ hook: HookConfiguration, letters: DeadLetters, saved: Cursor?, window: Int,
-        log: DeliveryLog
+        _ hook: HookConfiguration, letters: any GivenUpEvents, saved: Cursor?, log: DeliveryLog,
+        window: Int = Daemon.Limits().unacknowledged
     ) throws(HookError) {
         self.hook = hook
         self.letters = letters
@@ -100,7 +102,7 @@ package final class PipeRunner: HookRunner {
         if let acknowledgements {
             descriptors.append(pollfd(fd: acknowledgements.raw, events: Int16(POLLIN), revents: 0))
         }
-        if let input, written < outgoing.count {
+        if let input, wantsToWrite {
             descriptors.append(pollfd(fd: input.raw, events: Int16(POLLOUT), revents: 0))
         }
         return descriptors
@@ -114,7 +116,7 @@ package final class PipeRunner: HookRunner {
             stopLimit = nil
             run.terminate(now: now)
         }
-        if isStopping, sent == 0 || isPaused { input = nil }
+        if isStopping { write(now: now) }
         guard let status = run.status else { return }
         readAcknowledgements(now: now)
         ended(run.timedOut ? .timedOut(seconds: Int(hook.timeout)) : .ended(status), now: now)
@@ -122,8 +124,11 @@ package final class PipeRunner: HookRunner {
 
     package func stop(limit: UInt64) {
         isStopping = true
-        // At its end of file it can finish what it has, and leave.
-        if written == outgoing.count { input = nil }
+        // It gets the rest of a line that is begun; at its end of file it can finish what it has, and leave.
+        let isInLine = written > 0 && outgoing[written - 1] != UInt8(ascii: "\n")
+        let feed = isInLine ? outgoing[written...].firstIndex(of: UInt8(ascii: "\n")) : nil
+        outgoing.removeSubrange((feed.map { $0 + 1 } ?? written)...)
+        write(now: MonotonicClock.nanoseconds())
         stopLimit = run == nil ? nil : limit
     }
 
@@ -147,15 +152,23 @@ package final class PipeRunner: HookRunner {
             outgoing = []
             written = 0
             incoming = []
+            isInLongLine = false
             sent = 0
             log(.info, "started", [("hook", hook.name)])
         } catch { ended(.notStarted(error), now: now) }
     }
 
+    /// Whether there is something that it may be given now.
+    private var wantsToWrite: Bool { written < outgoing.count && (!isPaused || isStopping) }
+
     private func write(now: UInt64) {
         guard let input, let run else { return }
         while true {
             if written == outgoing.count {
+                if isStopping {
+                    self.input = nil
+                    return
+                }
                 outgoing.removeAll(keepingCapacity: true)
                 written = 0
                 while sent < queue.count, outgoing.count < Self.bufferSize {
@@ -170,8 +183,11 @@ package final class PipeRunner: HookRunner {
             let count = outgoing[written...].withUnsafeBytes { bytes in
                 retrying { Glibc.write(input.raw, bytes.baseAddress, bytes.count) }
             }
-            // Full, or its reader has gone: then its end is seen soon.
-            guard count > 0 else { return }
+            guard count > 0 else {
+                // Its reader has gone: its end is seen soon, or else its time runs.
+                if errno != EAGAIN { self.input = nil }
+                return
+            }
             written += count
         }
     }
@@ -210,14 +226,15 @@ package final class PipeRunner: HookRunner {
     private func acknowledgeLines() {
         var begin = 0
         while let feed = incoming[begin...].firstIndex(of: UInt8(ascii: "\n")) {
-            acknowledge(incoming[begin..<feed])
+            if !isInLongLine { acknowledge(incoming[begin..<feed]) }
+            isInLongLine = false
             begin = feed + 1
         }
         if begin > 0 { incoming.removeSubrange(..<begin) }
-        if incoming.count > Self.longestAcknowledgement {
-            log(.warning, "printed a line that is no event_id", [("hook", hook.name)])
-            incoming = []
-        }
+        guard incoming.count > Self.longestAcknowledgement else { return }
+        if !isInLongLine { log(.warning, "printed a line that is no event_id", [("hook", hook.name)]) }
+        isInLongLine = true
+        incoming = []
     }
 
     private func acknowledge(_ bytes: ArraySlice<UInt8>) {
@@ -225,7 +242,10 @@ package final class PipeRunner: HookRunner {
         for index in 0..<sent where queue[index].event.identifier.utf8.elementsEqual(bytes) {
             progress.lastEventIdentifier = queue[index].event.identifier
             for position in 0...index where queue[position].place == nil {
-                letters.settle(queue[position].event, cameBack: true, log)
+                let event = queue[position].event
+                do { try letters.settle(event) } catch {
+                    log(.error, "\(error)", [("hook", hook.name), ("event", event.identifier)])
+                }
             }
             for _ in 0...index { queue.removeFirst() }
             sent -= index + 1
@@ -256,7 +276,8 @@ package final class PipeRunner: HookRunner {
         case .again(let milliseconds):
             log(
                 .warning,
-                "\(outcome) with \(queue.count) events not acknowledged; again in "
+                "\(outcome) with \(queue.count) events not acknowledged, attempt \(attempt) of "
+                    + "\(hook.retry.attempts); again in "
                     + "\((milliseconds + 500) / 1000) s", details)
             notBefore = now + UInt64(milliseconds) * 1_000_000
         case .giveUp: giveUp(oldest, details, "\(outcome)", now: now)
@@ -270,9 +291,8 @@ package final class PipeRunner: HookRunner {
             return
         }
         do {
-            letters.settle(oldest.event, cameBack: oldest.place == nil, log)
-            try letters.add(oldest.event, failures)
-            log(.error, "\(reason): put with the dead letters", details)
+            let place = try letters.add(oldest.event, failures, cameBack: oldest.place == nil)
+            log(.error, "\(reason), attempt \(failures.count): \(place)", details)
             progress.lastEventIdentifier = oldest.event.identifier
             queue.removeFirst()
             finished += 1

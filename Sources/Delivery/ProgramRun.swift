@@ -1,5 +1,5 @@
 // One program under way, from its start to its end: its output is read (and said in the log, up to a limit), its time is
-// watched, and what it started in its process group goes with it when it is ended.
+// watched, and what it started in its process group has that time too and goes with it when it is ended.
 
 import Glibc
 import Platform
@@ -21,29 +21,32 @@ final class ProgramRun {
     private let output: SharedDescriptor
     private let killAfter: UInt64
     private var phase: Phase
+    /// How the program itself ended; what it started may still have its time.
+    private var ended: ExitStatus?
     private var text: [UInt8] = []
     private var outputBytes = 0
-    private var outputEnded = false
+    private var outputEnded: Bool
     /// Whether it had to be ended because its time was over.
     private(set) var timedOut = false
 
     /// Starts a program; its standard output and standard error are one.
     ///
     /// - Parameters:
-    ///   - output: what it writes to in place of our pipe for both; that pipe is then standard error alone.
+    ///   - output: what it writes to in place of our pipe for both; that pipe is then standard error alone, or
+    ///   - errors: nothing.
     ///   - deadline: of `MonotonicClock`.
     /// - Throws: `SystemError`.
     init(
         _ program: String, _ arguments: [String], environment: [String], directory: String, user: SystemUser?,
-        input: CInt,
-        output: CInt? = nil, deadline: UInt64?, killAfter: UInt64
+        input: CInt, output: CInt? = nil, errors: CInt? = nil, deadline: UInt64?, killAfter: UInt64
     ) throws(SystemError) {
         let pipe = try Pipe()
+        outputEnded = output != nil && errors != nil
         self.output = pipe.reading
         _ = fcntl(self.output.raw, F_SETFL, O_NONBLOCK)
         child = try ChildProcess.start(
             program, arguments, environment: environment, directory: directory, input: input,
-            output: output ?? pipe.writing.raw, errors: pipe.writing.raw, user: user)
+            output: output ?? pipe.writing.raw, errors: errors ?? pipe.writing.raw, user: user)
         do throws(SystemError) { end = SharedDescriptor(try child.endDescriptor()) } catch {
             // Nobody could tell when it has ended.
             child.signalGroup(SIGKILL)
@@ -57,14 +60,15 @@ final class ProgramRun {
     deinit {
         guard status == nil else { return }
         child.signalGroup(SIGKILL)
-        _ = child.wait()
+        if ended == nil { _ = child.wait() }
     }
 
-    /// How it ended; nil as long as it runs.
+    /// How it ended; nil as long as it runs, or what it started has time to end.
     private(set) var status: ExitStatus?
 
     var descriptors: [pollfd] {
-        var descriptors = [pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)]
+        var descriptors: [pollfd] = []
+        if ended == nil { descriptors.append(pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)) }
         if !outputEnded { descriptors.append(pollfd(fd: output.raw, events: Int16(POLLIN), revents: 0)) }
         return descriptors
     }
@@ -73,7 +77,8 @@ final class ProgramRun {
     var deadline: UInt64? {
         switch phase {
         case .running(let until): until
-        case .ending(let until): until
+        // Nothing tells when a group is empty but asking.
+        case .ending(let until): ended == nil ? until : min(until, MonotonicClock.nanoseconds() + 20_000_000)
         case .killed: nil
         }
     }
@@ -87,27 +92,28 @@ final class ProgramRun {
     func look(now: UInt64) -> [String] {
         readOutput()
         var waiting = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
-        if status == nil, poll(&waiting, 1, 0) == 1 {
+        if ended == nil, poll(&waiting, 1, 0) == 1 {
             readOutput()
-            outputEnded = true
-            if case .running = phase {} else { child.signalGroup(SIGKILL) }
-            status = child.wait()
+            ended = child.wait()
         }
         switch phase {
-        case .running(let until?) where status == nil && now >= until:
+        case .running(let until?) where ended == nil && now >= until:
             timedOut = true
             terminate(now: now)
-        case .ending(let until) where status == nil && now >= until:
+        case .ending(let until) where now >= until:
             child.signalGroup(SIGKILL)
             phase = .killed
+        case .ending where kill(-child.identifier, 0) == 0: return lines(isLast: false)
         default: break
         }
+        status = ended
+        if status != nil { outputEnded = true }
         return lines(isLast: status != nil)
     }
 
     /// Asks it to end; after `killAfter` it is killed.
     func terminate(now: UInt64) {
-        guard case .running = phase, status == nil else { return }
+        guard case .running = phase, ended == nil else { return }
         child.signalGroup(SIGTERM)
         phase = .ending(until: now + killAfter)
     }

@@ -5,6 +5,7 @@ import Following
 import FoundationEssentials
 import Glibc
 import Platform
+import YAML
 
 /// What is asked of a daemon.
 package struct Request: Codable, Sendable {
@@ -38,6 +39,19 @@ package struct Request: Codable, Sendable {
 package struct RequestError: Error, CustomStringConvertible, Sendable {
     package let description: String
     package init(_ description: String) { self.description = description }
+}
+
+extension Configuration {
+    /// Demands that there is a hook of this name.
+    ///
+    /// - Parameter file: the configuration's name, for what is said.
+    /// - Throws: `RequestError`.
+    package func requireHook(named name: String, file: String) throws(RequestError) {
+        let names = hooks.map(\.name)
+        if names.contains(name) { return }
+        let near = Suggestion.nearest(to: name, in: names).map { ", did you mean \($0)?" }
+        throw RequestError("\(file) has no hook '\(name)'\(near ?? "")")
+    }
 }
 
 /// The directory of requests.

@@ -9,7 +9,17 @@ package struct ShortFilter: Equatable, Sendable {
     /// One field's patterns: `*` matches `/` too.
     package struct Kind: Equatable, Sendable {
         package let field: Field
-        package var patterns: [String]
+        package fileprivate(set) var patterns: [String] {
+            didSet { simple = patterns.map(SimplePattern.init) }
+        }
+        /// The patterns as bytes, nil for one that takes more to match.
+        private(set) var simple: [SimplePattern?]
+
+        fileprivate init(field: Field, patterns: [String]) {
+            self.field = field
+            self.patterns = patterns
+            simple = patterns.map(SimplePattern.init)
+        }
     }
 
     package private(set) var kinds: [Kind] = []
@@ -28,18 +38,65 @@ package struct ShortFilter: Equatable, Sendable {
 
     /// Whether an event is wanted.
     package func matches(_ event: Event) -> Bool {
-        kinds.allSatisfy { kind in event[kind.field].map { Self.matches(kind.patterns, $0) } ?? false }
+        kinds.allSatisfy { kind in event[kind.field].map { kind.accepts($0) } ?? false }
+    }
+
+    /// Whether an event is wanted, where it lies.
+    package func matches(_ record: borrowing NotificationRecord) -> Bool {
+        for kind in kinds where !kind.accepts(record) { return false }
+        return true
     }
 
     /// Whether a field's value is one that is asked for; false where the field isn't asked about.
     func accepts(_ value: String, for field: Field) -> Bool {
-        kinds.contains { $0.field == field && Self.matches($0.patterns, value) }
+        kinds.contains { $0.field == field && $0.accepts(value) }
     }
+}
 
-    private static func matches(_ patterns: [String], _ value: String) -> Bool {
+extension ShortFilter.Kind {
+    fileprivate func accepts(_ value: String) -> Bool {
         var value = value
         // A value with a NUL would be matched up to it only.
         guard !value.withUTF8({ $0.contains(0) }) else { return false }
         return patterns.contains { fnmatch($0, value, 0) == 0 }
+    }
+
+    fileprivate func accepts(_ record: borrowing NotificationRecord) -> Bool {
+        // Most patterns are words or the beginnings of words, and most values have no escapes: nothing is copied then.
+        let isDecided: Bool?? = record.withEncodedValue(of: field) { bytes in
+            bytes.withUnsafeBytes { bytes in
+                guard !bytes.contains(UInt8(ascii: "\\")) else { return nil }
+                var isUndecided = false
+                for simple in simple {
+                    guard let simple else {
+                        isUndecided = true
+                        continue
+                    }
+                    if simple.matches(bytes) { return true }
+                }
+                return isUndecided ? nil : false
+            }
+        }
+        guard let decided = isDecided else { return false }
+        return decided ?? record[field].map { accepts($0) } ?? false
+    }
+}
+
+/// A pattern without special characters, but for a `*` at its end.
+struct SimplePattern: Equatable, Sendable {
+    private let bytes: [UInt8]
+    private let isBeginning: Bool
+
+    /// Nil where it takes more to match.
+    init?(_ pattern: String) {
+        isBeginning = pattern.utf8.last == UInt8(ascii: "*")
+        bytes = Array(isBeginning ? pattern.utf8.dropLast() : pattern.utf8[...])
+        guard !bytes.contains(where: { "*?[]\\".utf8.contains($0) }) else { return nil }
+    }
+
+    func matches(_ value: UnsafeRawBufferPointer) -> Bool {
+        guard value.count == bytes.count || isBeginning && value.count > bytes.count else { return false }
+        guard let base = value.baseAddress else { return bytes.isEmpty }
+        return memcmp(base, bytes, bytes.count) == 0
     }
 }

@@ -10,6 +10,8 @@ public enum Followed: Sendable {
     case unreadable(LineProblem, excerpt: String, file: String)
     /// Events are missing before the one that comes next.
     case gap(StreamGap)
+    /// Nothing but events that aren't wanted, for now: there may be more.
+    case passedOver
     /// Something a person should know about the stream itself.
     case notice(String)
 }

@@ -13,7 +13,15 @@ public struct StreamGap: Sendable {
     /// Whether the writer itself says that it could not write them.
     public let isDeclared: Bool
     /// The event before which they are missing.
-    let next: Event
+    private let next: Event
+
+    /// - Parameter next: the event of the run before which they are missing.
+    init(_ missing: ClosedRange<UInt64>, before next: Event) {
+        run = String(next.identifier.prefix(36))
+        self.missing = missing
+        isDeclared = next.lost.map { $0.clamped(to: missing) == missing } ?? false
+        self.next = next
+    }
 
     /// What there is to say about it, as an event: the same each time.
     ///
@@ -34,6 +42,7 @@ public struct StreamGap: Sendable {
 }
 
 extension StreamGap: CustomStringConvertible {
+    /// What is missing, and how that can be.
     public var description: String {
         let numbers =
             missing.count == 1
@@ -53,11 +62,11 @@ struct GapFinder {
     private var older: [UInt128: UInt64] = [:]
     private static let most = 8192
 
-    /// Looks at the next event.
+    /// Looks at the next event's place in its run.
     ///
     /// - Returns: what is missing before it. A run that was not heard of before may have begun before the reading did.
-    mutating func look(at event: Event) -> StreamGap? {
-        guard let position = event.runPosition else { return nil }
+    mutating func look(at position: RunPosition?) -> ClosedRange<UInt64>? {
+        guard let position else { return nil }
         let known = last[position.run] ?? older[position.run]
         if let known, position.number <= known { return nil }
         if last.count >= Self.most {
@@ -66,10 +75,6 @@ struct GapFinder {
         }
         last[position.run] = position.number
         guard let known, position.number > known + 1 else { return nil }
-        let missing = known + 1...position.number - 1
-        let declared = event.lost
-        return StreamGap(
-            run: String(event.identifier.prefix(36)), missing: missing,
-            isDeclared: declared.map { $0.clamped(to: missing) == missing } ?? false, next: event)
+        return known + 1...position.number - 1
     }
 }

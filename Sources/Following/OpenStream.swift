@@ -64,7 +64,9 @@ final class OpenStream {
     }
 
     /// The next item of what was read.
-    func next() -> NotificationItem? { reader.next() }
+    func next(where isWanted: (borrowing NotificationRecord) -> Bool = { _ in true }) -> NotificationItem? {
+        reader.next(where: isWanted)
+    }
 
     /// How far back `eventsBefore` looks.
     private static let lookBack: Int64 = 1 << 20

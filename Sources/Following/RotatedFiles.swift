@@ -37,9 +37,9 @@ package enum RotatedFiles {
     ///
     /// A file beside the compressed one that is being made of it counts once: it is whole, the other may not be.
     /// - Parameter firstTimestamp: when the first event of a file happened, asked where the names don't tell the order.
-    /// - Throws: `SystemError` where a directory can't be read; an absent one has none.
+    /// - Throws: `SystemError` where a directory can't be read (an absent one has none), and what `firstTimestamp` throws.
     static func all(
-        in places: RotatedPlaces, firstTimestamp: (Listed) -> String
+        in places: RotatedPlaces, firstTimestamp: (Listed) throws(SystemError) -> String
     ) throws(SystemError) -> [Listed] {
         var found: [(file: Listed, first: String)] = []
         // Two patterns may find one file, and so may the stream's own directory and a pattern.
@@ -54,7 +54,7 @@ package enum RotatedFiles {
             }
         }
         if !isOrderedByName(found.map(\.file.name.suffix)) {
-            for index in found.indices { found[index].first = firstTimestamp(found[index].file) }
+            for index in found.indices { found[index].first = try firstTimestamp(found[index].file) }
         }
         return found.sorted { isOlder(($0.file.name.suffix, $0.first), ($1.file.name.suffix, $1.first)) }
             .map(\.file)

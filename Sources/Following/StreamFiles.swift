@@ -46,7 +46,8 @@ final class StreamFiles {
     /// All files of the stream, oldest first; the one at the path, if there is one, is the last.
     ///
     /// - Returns: the files, each once whatever its names, and those that are there but can't be read.
-    /// - Throws: `SystemError` of the file at the path, or of a directory.
+    /// - Throws: `SystemError` of the file at the path, or of a directory, or where this process could open no file at
+    ///   all: that says nothing about any of them.
     func look() throws(SystemError) -> (files: [FoundFile], unreadable: [Unreadable]) {
         var found: [FoundFile] = []
         var unreadable: [Unreadable] = []
@@ -69,11 +70,15 @@ final class StreamFiles {
 
     /// The rotated files' names, oldest first.
     ///
-    /// - Throws: `SystemError` where a directory can't be read.
+    /// - Throws: `SystemError` where a directory can't be read, or no file at all.
     func list() throws(SystemError) -> [RotatedFiles.Listed] {
-        try RotatedFiles.all(in: places) { file in
-            // An unreadable or empty file sorts first and is then nothing to read.
-            (try? found(file.path, file.name))?.firstLine?.timestamp ?? ""
+        try RotatedFiles.all(in: places) { (file) throws(SystemError) in
+            do throws(SystemError) { return try found(file.path, file.name).firstLine?.timestamp ?? "" } catch
+            {
+                if error.isShortage { throw error }
+                // An unreadable or empty file sorts first and is then nothing to read.
+                return ""
+            }
         }
     }
 
@@ -86,6 +91,7 @@ final class StreamFiles {
             do throws(SystemError) {
                 files.append(try found(file.path, file.name))
             } catch {
+                if error.isShortage { throw error }
                 unreadable.append(Unreadable(path: file.path, error: error))
             }
         }

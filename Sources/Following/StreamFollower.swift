@@ -13,10 +13,10 @@ import Platform
 public final class StreamFollower {
     /// The stream's path.
     public let path: String
-    private let watcher: DirectoryWatcher?
+    let watcher: DirectoryWatcher?
     private let files: StreamFiles
     private let hasRotatedPatterns: Bool
-    private var machine: RotationMachine
+    private(set) var machine: RotationMachine
     private var streams: [OpenStream] = []
     private var notices: [String] = []
     private var lastProblem = ""
@@ -34,10 +34,10 @@ public final class StreamFollower {
     private var anythingGrew = false
     private var gaps = GapFinder()
     /// An event before which some are missing, where that was told and the event was not.
-    private var held: (event: Event, place: StreamPlace)?
+    private var held: (event: Event, place: StreamPlace, isWanted: Bool)?
     private var turnBegan: UInt64 = 0
     /// Whether an event is certain to come when something happens at the path.
-    private var isWatched = false
+    private(set) var isWatched = false
     /// Whether there are newer files that were not opened yet.
     private var hasBacklog = false
     private var lookFailed = false
@@ -53,8 +53,6 @@ public final class StreamFollower {
         case drain(Int)
     }
 
-    /// How often a stream is looked at of which no event is certain to come.
-    private static let pollInterval: UInt64 = 250_000_000
     /// How many files are open at a time, besides those that are needed for longer: there may be thousands to read.
     private static let openFiles = 16
 
@@ -136,7 +134,7 @@ public final class StreamFollower {
             // What older files say is old where a newer one isn't known.
             if read?.isAll != true { gaps = GapFinder() }
             for event in read?.events ?? [] {
-                _ = gaps.look(at: event)
+                _ = gaps.look(at: event.runPosition)
                 before(event)
             }
         }
@@ -164,21 +162,26 @@ public final class StreamFollower {
 
     /// The next thing, or nil where there is nothing more now: then `wait`.
     ///
+    /// - Parameter isWanted: is asked of each event where it lies: an unwanted one costs next to nothing.
     /// - Throws: `SystemError` where an open file can't be read.
-    public func next() throws(SystemError) -> Followed? {
+    public func next(
+        where isWanted: (borrowing NotificationRecord) -> Bool = { _ in true }
+    ) throws(SystemError) -> Followed? {
         place = nil
         while true {
             if !notices.isEmpty { return .notice(notices.removeFirst()) }
-            if let (event, place) = held {
+            if let (event, place, isWanted) = held {
                 held = nil
                 self.place = place
-                return .event(event)
+                return isWanted ? .event(event) : .passedOver
             }
             switch phase {
             case .look:
                 turnBegan = MonotonicClock.nanoseconds()
                 lookForNewer()
-                guard let newest = streams.last else { return notices.isEmpty ? nil : try next() }
+                guard let newest = streams.last else {
+                    return notices.isEmpty ? nil : try next(where: isWanted)
+                }
                 // The newest one's batch first, given out last.
                 let wasUnread = newest.isUnrecognisable
                 anythingGrew = try fill(newest)
@@ -188,10 +191,18 @@ public final class StreamFollower {
             case .drain(let index):
                 let stream = streams[index]
                 let begin = stream.offset
-                if let item = stream.next() {
-                    place = StreamPlace(file: stream.number, begin: begin, end: stream.offset)
-                    return followed(item, in: stream)
+                var missing: ClosedRange<UInt64>?
+                var wanted = true
+                let item = stream.next { record in
+                    missing = gaps.look(at: record.runPosition)
+                    wanted = isWanted(record)
+                    return wanted || missing != nil
                 }
+                if let item {
+                    place = StreamPlace(file: stream.number, begin: begin, end: stream.offset)
+                    return followed(item, in: stream, behind: missing, isWanted: wanted)
+                }
+                if stream.offset > begin { return .passedOver }
                 if index < streams.count - 1 {
                     let count = streams.count
                     // A copy of it may have come before it.
@@ -209,31 +220,6 @@ public final class StreamFollower {
                 guard anythingGrew || isWaitedFor || !notices.isEmpty else { return nil }
             }
         }
-    }
-
-    /// When there is something to look at although nothing happened, of `MonotonicClock`; nil: only then.
-    public var deadline: UInt64? {
-        let polled = isWatched ? nil : MonotonicClock.nanoseconds() + Self.pollInterval
-        return [machine.deadline, polled].compactMap { $0 }.min()
-    }
-
-    /// Waits until something may have happened.
-    ///
-    /// - Parameter deadline: of `MonotonicClock`; not longer than until then.
-    /// - Throws: `Interrupted`.
-    public func wait(until deadline: UInt64? = nil) throws(Interrupted) {
-        try Interruption.check()
-        let now = MonotonicClock.nanoseconds()
-        let ends = [deadline, self.deadline].compactMap { $0 }
-        // A millisecond more than the rest, so that the time has really come.
-        let timeout = ends.min().map { CInt(min(($0 > now ? $0 - now : 0) / 1_000_000 + 1, 1 << 30)) } ?? -1
-        var descriptors = [
-            pollfd(fd: Interruption.descriptor, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: watcher?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
-        ]
-        poll(&descriptors, 2, timeout)
-        if descriptors[1].revents != 0 { _ = watcher?.drain() }
-        try Interruption.check()
     }
 
     // MARK: Finding files
@@ -471,15 +457,17 @@ public final class StreamFollower {
         opened += 1
     }
 
-    /// Says what was read at `place`.
-    private func followed(_ item: NotificationItem, in stream: OpenStream) -> Followed {
+    /// Says what was read at `place`, and first what is missing before it.
+    private func followed(
+        _ item: NotificationItem, in stream: OpenStream, behind missing: ClosedRange<UInt64>?, isWanted: Bool
+    ) -> Followed {
         switch item {
         case .event(let event):
-            guard let gap = gaps.look(at: event), let place else { return .event(event) }
-            held = (event, place)
+            guard let missing, let place else { return .event(event) }
+            held = (event, place, isWanted)
             // Inside the event's line, where no event ends: a place of its own.
             self.place = StreamPlace(file: place.file, begin: place.begin, end: place.begin + 1)
-            return .gap(gap)
+            return .gap(StreamGap(missing, before: event))
         case .unreadable(let problem, let excerpt):
             return .unreadable(problem, excerpt: excerpt, file: stream.name)
         }

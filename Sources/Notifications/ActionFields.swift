@@ -38,6 +38,9 @@ package struct ActionFields: Sendable {
         required + requiredOnSuccess + (isEnd ? [.error] : []) + optional
     }
 
+    /// All fields that the events may have, with those that every event has.
+    package var everything: [Field] { FieldFormat.common.map(\.field) + allowed }
+
     /// What is wrong with an event of this action that has these fields, in words; nothing if all is well.
     package func problems(with fields: [(Field, String)]) -> [String] {
         let names = Set(fields.map(\.0))

@@ -28,7 +28,12 @@ public struct NotificationRecord: ~Copyable {
     public func withEncodedValue<Result>(
         of field: Field, _ body: (RawSpan) throws -> Result
     ) rethrows -> Result? {
-        guard let span = Event.span(of: field, in: bytes, spans) else { return nil }
-        return try body(UnsafeRawBufferPointer(rebasing: bytes[span.value]).bytes)
+        guard let value = encodedValue(of: field) else { return nil }
+        return try body(value.bytes)
+    }
+
+    /// A field's value where it lies, as it stands in the line.
+    func encodedValue(of field: Field) -> UnsafeRawBufferPointer? {
+        Event.span(of: field, in: bytes, spans).map { UnsafeRawBufferPointer(rebasing: bytes[$0.value]) }
     }
 }

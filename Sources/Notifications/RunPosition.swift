@@ -8,21 +8,31 @@ package struct RunPosition: Equatable, Sendable {
     package let number: UInt64
 }
 
-extension Event {
+extension RunPosition {
+    /// What an `event_id` says as it stands in a line.
+    fileprivate init?(encoded bytes: UnsafeRawBufferPointer) {
+        guard bytes.count > 37, bytes[36] == UInt8(ascii: ":"),
+            let run = FieldBytes.hexadecimal(UnsafeRawBufferPointer(rebasing: bytes[..<36]), dashes: true),
+            let number = FieldBytes.number(UnsafeRawBufferPointer(rebasing: bytes[37...]))
+        else { return nil }
+        self.init(run: run, number: number)
+    }
+}
+
+extension NotificationRecord {
     /// Nil for a line of the original DUCC, or of anybody whose `event_id` is of another form.
     package var runPosition: RunPosition? {
+        encodedValue(of: .eventIdentifier).flatMap { RunPosition(encoded: $0) }
+    }
+}
+
+extension Event {
+    /// As a record's.
+    package var runPosition: RunPosition? {
         line.withUnsafeBytes { bytes in
-            guard let span = span(of: .eventIdentifier, in: bytes), !span.valueIsEscaped,
-                span.value.count > 37, bytes[span.value.lowerBound + 36] == UInt8(ascii: ":")
-            else { return nil }
-            let colon = span.value.lowerBound + 36
-            guard
-                let run = FieldBytes.hexadecimal(
-                    UnsafeRawBufferPointer(rebasing: bytes[span.value.lowerBound..<colon]), dashes: true),
-                let number = FieldBytes.number(
-                    UnsafeRawBufferPointer(rebasing: bytes[(colon + 1)..<span.value.upperBound]))
-            else { return nil }
-            return RunPosition(run: run, number: number)
+            span(of: .eventIdentifier, in: bytes).flatMap {
+                RunPosition(encoded: UnsafeRawBufferPointer(rebasing: bytes[$0.value]))
+            }
         }
     }
 }

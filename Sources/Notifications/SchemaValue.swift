@@ -1,7 +1,7 @@
 // JSON text with its members in the order in which they were given: what a person reads from top to bottom.
 
-/// A JSON value of the schema.
-indirect enum SchemaValue {
+/// A JSON value of a schema.
+package indirect enum SchemaValue {
     case text(String)
     case number(Int)
     case boolean(Bool)
@@ -9,7 +9,7 @@ indirect enum SchemaValue {
     case object([(String, SchemaValue)])
 
     /// The value as JSON: what fits on a line of 100 characters is one.
-    func text(indentation: Int = 0) -> String {
+    package func text(indentation: Int = 0) -> String {
         let short = line
         guard indentation + short.utf8.count > 100 else { return short }
         let inner = String(repeating: " ", count: indentation + 2)

@@ -20,7 +20,8 @@ struct FollowRoot: ParsableCommand {
         subcommands: [
             FollowCommand.self, RunCommand.self, CheckCommand.self, StatusCommand.self, PauseCommand.self,
             ResumeCommand.self, CursorCommand.self,
-            DeadCommand.self, VerifyCommand.self,
+            DeadCommand.self, VerifyCommand.self, ConfigurationSchemaCommand.self,
+            ConfigurationReferenceCommand.self,
         ], defaultSubcommand: FollowCommand.self)
 }
 
@@ -51,6 +52,8 @@ enum FollowProgram {
             case let command as DeadCommand.Show: try command.apply()
             case let command as DeadCommand.Replay: try command.apply()
             case let command as DeadCommand.Drop: try command.apply()
+            case is ConfigurationSchemaCommand: print(ConfigurationSchema.text, terminator: "")
+            case is ConfigurationReferenceCommand: print(ConfigurationReference.text, terminator: "")
             case let command as StatusCommand: return try command.look()
             case let command as PauseCommand: try command.apply()
             case let command as ResumeCommand: try command.apply()

@@ -15,20 +15,19 @@ final class FollowSession {
     private let filter: ShortFilter
     private let cursorFile: CursorFile?
     private let follower: StreamFollower
-    private let hook: ExecDelivery?
+    private let hook: AdHocHook?
     private var printer: EventPrinter
     private var saved: Cursor?
     private var lastSave: UInt64 = 0
     private var saidThatCursorFails = false
     private var isDelivering = false
-    private var skipped = 0
 
     init(_ command: FollowCommand, watcher: DirectoryWatcher) throws {
         self.command = command
         let filter = ShortFilter(command)
         self.filter = filter
         printer = EventPrinter(format: command.format)
-        hook = try ExecDelivery(command)
+        hook = try AdHocHook(command)
         cursorFile = try command.cursor.map {
             try CursorFile(name: $0, state: UserState.path(command.state))
         }
@@ -77,7 +76,7 @@ final class FollowSession {
     private func follow() throws {
         while true {
             try Interruption.check()
-            guard let followed = try follower.next() else {
+            guard let followed = try follower.next(where: filter.matches) else {
                 try settle()
                 if command.noFollow { return }
                 try follower.wait()
@@ -88,16 +87,16 @@ final class FollowSession {
             case .gap(let gap): Report.say("\(gap)")
             case .unreadable(let problem, let excerpt, let file):
                 Report.say("\(file): a line is no event, it \(problem): \(excerpt)")
-            case .event(let event) where filter.matches(event): try handle(event)
-            case .event: try skip()
+            case .event(let event): try handle(event)
+            case .passedOver: try settle()
             }
         }
     }
 
     private func handle(_ event: Event) throws {
-        if let hook {
+        if let hook, let place = follower.place {
             isDelivering = true
-            try hook.deliver(event)
+            try hook.deliver(event, at: place)
             isDelivering = false
             follower.lastEventIdentifier = event.identifier
             // Before the next delivery begins: whatever happens then, this one is not repeated.
@@ -107,12 +106,6 @@ final class FollowSession {
         printer.add(event)
         follower.lastEventIdentifier = event.identifier
         if printer.isFull { try settle() }
-    }
-
-    /// An unwanted event. Where nothing else comes, the cursor moves all the same.
-    private func skip() throws {
-        skipped += 1
-        if skipped % 10_000 == 0 { try settle() }
     }
 
     /// Everything that was read is done: the cursor may move here.

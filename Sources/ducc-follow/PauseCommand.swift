@@ -4,7 +4,6 @@ import ArgumentParser
 import Delivery
 import Following
 import Platform
-import YAML
 
 /// What a command needs to find a daemon's state.
 struct HookOptions: ParsableArguments {
@@ -21,11 +20,7 @@ struct HookOptions: ParsableArguments {
     /// - Throws: `RequestError` where it hasn't, `ConfigurationError`.
     func configuration() throws -> Configuration {
         let configuration = try Configuration.read(path: config)
-        let names = configuration.hooks.map(\.name)
-        guard names.contains(hook) else {
-            let near = Suggestion.nearest(to: hook, in: names).map { ", did you mean \($0)?" }
-            throw RequestError("\(config) has no hook '\(hook)'\(near ?? "")")
-        }
+        try configuration.requireHook(named: hook, file: config)
         return configuration
     }
 

@@ -74,23 +74,33 @@ struct LogOptions: ParsableArguments {
 
     /// A log to standard error.
     var deliveryLog: DeliveryLog {
-        let (format, verbose) = (logFormat, verbose)
-        return DeliveryLog { level, message, details in
-            if level == .debug, !verbose { return }
-            switch format {
-            case .text:
-                let pairs = details.map { " \($0.0)=\($0.1)" }.joined()
-                Report.say((level == .info || level == .debug ? "" : "\(level.rawValue): ") + message + pairs)
-            case .json:
-                var fields = Dictionary(details) { $1 }
-                fields["time"] = Timestamp.now().description
-                fields["level"] = level.rawValue
-                fields["message"] = message
-                let encoder = JSONEncoder()
-                encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-                if let data = try? encoder.encode(fields) {
-                    Report.write(String(decoding: data, as: UTF8.self))
-                }
+        switch logFormat {
+        case .text: Self.text(isVerbose: verbose)
+        case .json: Self.json(isVerbose: verbose)
+        }
+    }
+
+    /// A line for people.
+    static func text(isVerbose: Bool) -> DeliveryLog {
+        DeliveryLog { level, message, details in
+            if level == .debug, !isVerbose { return }
+            let pairs = details.map { " \($0.0)=\($0.1)" }.joined()
+            Report.say((level == .info || level == .debug ? "" : "\(level.rawValue): ") + message + pairs)
+        }
+    }
+
+    /// A JSON object a line.
+    private static func json(isVerbose: Bool) -> DeliveryLog {
+        DeliveryLog { level, message, details in
+            if level == .debug, !isVerbose { return }
+            var fields = Dictionary(details) { $1 }
+            fields["time"] = Timestamp.now().description
+            fields["level"] = level.rawValue
+            fields["message"] = message
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            if let data = try? encoder.encode(fields) {
+                Report.write(String(decoding: data, as: UTF8.self))
             }
         }
     }

@@ -51,7 +51,9 @@ struct ConfigurationTests {
         #expect(configuration.state == "/etc/ducc/state" && configuration.rotated == ["/var/log/ducc/old/*"])
         #expect(configuration.rotateWait == 0.25 && configuration.shutdownGrace == 60)
         let hook = configuration.hooks[0]
-        #expect(hook.target == .exec(["hooks/prefetch", "{image}"]) && hook.directory == "/etc/ducc/work")
+        #expect(
+            hook.target == .exec(["/etc/ducc/hooks/prefetch", "{image}"])
+                && hook.directory == "/etc/ducc/work")
         #expect(hook.filter.kinds.map(\.field.rawValue) == ["action", "image", "status", "repository"])
         #expect(hook.concurrency == 4 && hook.orderBy == "image" && hook.from == .start && hook.timeout == 90)
         #expect(hook.killAfter == 1 && hook.user == "ducc" && hook.environment == ["A": "b", "N": "5"])
@@ -124,5 +126,51 @@ struct ConfigurationTests {
     func nonsense(text: String) {
         let found = mistakes(text)
         #expect(found.count == 1 && found.allSatisfy { $0.hasPrefix("follow.yaml:") }, "\(found)")
+    }
+
+    @Test(
+        "the reference is right as it is, and what is commented out in it is what holds where nothing is said"
+    )
+    func reference() throws {
+        let text = ConfigurationReference.text
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        // A comment for people has a space behind its mark.
+        let whole = lines.map { line in
+            guard let mark = line.firstIndex(of: "#"), line[..<mark].allSatisfy({ $0 == " " }),
+                let next = line[mark...].dropFirst().first, next != " "
+            else { return String(line) }
+            return String(line[..<mark] + line[mark...].dropFirst())
+        }
+        #expect(whole.count { !$0.hasPrefix("#") } > 60)
+        #expect(try read(text) == read(whole.joined(separator: "\n")))
+        #expect(try read(text).hooks.count == 2)
+        #expect(lines.allSatisfy { $0.count < 115 })
+    }
+
+    @Test(
+        "a placeholder that no event can have is a mistake, with its place; one that some event may have is none",
+        arguments: [
+            (
+                "action: publish_flat_image", "{public_pth}",
+                "no event publish_flat_image has a field 'public_pth', did you mean public_path?"
+            ),
+            (
+                "action: [publish_flat_image, end_ducc]", "x{nonesuch}y",
+                "no event publish_flat_image, end_ducc has a field 'nonesuch'"
+            ),
+            ("image: a", "{Image}", "no event has a field 'Image', did you mean image?"),
+            (
+                "image: a", "{image-request}",
+                "no event has a field 'image-request', did you mean image_request?"
+            ),
+            ("image: a", "{anything}", nil), ("action: publish_*", "{anything}", nil),
+            ("action: [publish_image, my_own]", "{anything}", nil),
+            ("action: publish_image", "{image} {event_id} {caused_by} {check} {lost_first}", nil),
+            ("action: publish_image", ".[] | {a: .b} | {} | {{image}} {", nil),
+        ] as [(String, String, String?)])
+    func placeholders(filter: String, argument: String, mistake: String?) {
+        let found = mistakes(
+            "stream: s\nstate: t\nhooks:\n  - name: a\n    \(filter)\n    exec: [x, '\(argument)']\n")
+        #expect(found == (mistake.map { ["follow.yaml:6:15: \($0)"] } ?? []))
     }
 }

@@ -59,4 +59,33 @@ struct UnitTests {
         #expect(stat("\(root)/var/log/ducc", &information) == 0 && information.st_mode & 0o7777 == 0o2755)
         #expect("\(information.st_uid)" == fields[2] && Files.isDirectory("\(root)/etc/ducc"))
     }
+
+    @Test("make install puts everything where the unit and the documents say it is, for everybody to read")
+    func install() throws {
+        let root = directory.path("installed")
+        try runSuccessfully(
+            "make",
+            [
+                "--no-print-directory", "-C", Programs.root, "install-files", "RELEASE=\(Programs.directory)",
+                "DESTDIR=\(root)", "PREFIX=/opt/ducc",
+            ])
+        let unit = try text(of: "\(root)/opt/ducc/lib/systemd/system/ducc-follow.service")
+        #expect(unit.contains("ExecStart=/opt/ducc/bin/ducc-follow run ") && !unit.contains("/usr/local"))
+        for program in ["cvmfs_ducc", "ducc-follow"] {
+            let installed = "\(root)/opt/ducc/bin/\(program)"
+            #expect(try run(installed, ["--help"]).code == 0)
+        }
+        for name in [
+            "lib/sysusers.d/ducc.conf", "lib/tmpfiles.d/ducc.conf", "share/ducc/follow.schema.json",
+            "share/ducc/notification.schema.json", "share/doc/ducc/follow.yaml", "share/doc/ducc/README.md",
+            "share/ducc/logrotate/ducc", "share/ducc/consumers/prefetch/hook",
+        ] {
+            var information = stat()
+            #expect(stat("\(root)/opt/ducc/\(name)", &information) == 0, "\(name)")
+            #expect(information.st_mode & 0o044 == 0o044 && information.st_size > 0, "\(name)")
+        }
+        let configuration = "\(root)/opt/ducc/share/ducc/consumers/prefetch/follow.yaml"
+        let check = try run("\(root)/opt/ducc/bin/ducc-follow", ["check", configuration])
+        #expect(check.code == 0, "\(check.errors)")
+    }
 }

@@ -12,10 +12,7 @@ struct WatchingTests {
 
     /// Whether the program has the renamed file open.
     private func holdsRenamed(_ running: RunningCommand) throws -> Bool {
-        let descriptors = "/proc/\(running.process.identifier)/fd"
-        return try DirectoryEntry.names(in: descriptors).contains {
-            Files.linkTarget("\(descriptors)/\($0)") == follow.path + ".1"
-        }
+        try follow.isOpen("notifications.log.1", in: running)
     }
 
     private func emit(_ number: Int) throws {

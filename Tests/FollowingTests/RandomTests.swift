@@ -56,6 +56,7 @@ struct RandomTests {
                     follower.lastEventIdentifier = event.identifier
                     left -= 1
                 case .notice(let text): notices.append(text)
+                case .passedOver: break
                 case .gap(let gap): notices.append("\(gap)")
                 case .unreadable(let problem, _, let file): notices.append("\(file): \(problem)")
                 }

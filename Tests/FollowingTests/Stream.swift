@@ -24,10 +24,7 @@ final class Stream {
 
     /// Appends text as it is.
     func append(_ text: String, to name: String = "notifications.log") throws {
-        let file = try OwnedDescriptor(
-            opening: directory.path(name), O_WRONLY | O_APPEND | O_CREAT, mode: 0o644)
-        let bytes = Array(text.utf8)
-        guard write(file.raw, bytes, bytes.count) == bytes.count else { throw SystemError("append to", name) }
+        try directory.append(Array(text.utf8), to: name)
     }
 
     /// Appends the next events.
@@ -97,6 +94,7 @@ func drain(_ follower: StreamFollower) throws -> (numbers: [Int], notices: [Stri
             follower.lastEventIdentifier = event.identifier
         case .unreadable(let problem, _, let file): notices.append("\(file): \(problem.reason)")
         case .notice(let text): notices.append(text)
+        case .passedOver: break
         case .gap(let gap): notices.append("\(gap)")
         }
     }

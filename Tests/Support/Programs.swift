@@ -12,7 +12,7 @@ package enum Programs {
     }()
 
     /// Where they are; `DUCC_TEST_PROGRAMS` names another place while one works on them.
-    private static let directory =
+    package static let directory =
         ProcessEnvironment.current["DUCC_TEST_PROGRAMS"] ?? "\(root)/.build/release"
 
     package static let ducc = "\(directory)/cvmfs_ducc"

@@ -47,6 +47,14 @@ package final class TemporaryDirectory: Sendable {
         try Files.replace(file, with: bytes, mode: mode, sync: false)
         return file
     }
+
+    /// Appends to a file, which is made where it isn't there, in one write.
+    package func append(_ bytes: [UInt8], to name: String) throws {
+        let file = try OwnedDescriptor(opening: path(name), O_WRONLY | O_APPEND | O_CREAT, mode: 0o644)
+        guard Glibc.write(file.raw, bytes, bytes.count) == bytes.count else {
+            throw SystemError("append to", name)
+        }
+    }
 }
 
 /// A whole file as text.
