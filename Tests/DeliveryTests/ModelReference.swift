@@ -1,10 +1,9 @@
 // What the hooks of a stream must be told, and may be told, whatever happened to its files and to the daemon. It knows
-// what was written whole where, what was taken away, and what the hooks' ledger says; it knows nothing of how following
-// and delivering work, and imports nothing of them.
+// what was written whole where, what was taken away, and what the hooks' ledger says, and imports nothing.
 //
 // A repeat is excused by a kill (of an `exec` hook as many as run at a time, of a `pipe` hook what its last cursor had not
-// passed), by a failure, or where a file is gone that a cursor stood in. A loss is excused where a file, or its end, is
-// gone that nobody had open.
+// passed), by a failure, or where a file is gone that a cursor stood in. A loss is excused where what nobody had open is
+// gone, or what a truncation took, which must be reported.
 
 /// The ledger of a stream's hooks against what was written.
 final class ReferenceModel {
@@ -17,22 +16,20 @@ final class ReferenceModel {
         let isOrderedByKey: Bool
         /// The only key that it wants; nil: all.
         let key: String?
-        /// Nothing is expected.
+        /// Nothing is expected; or, once it has ended what it had begun, nothing may come.
         var isAway = false
-        /// Nothing may come: it has ended what it had begun.
         var isSilent = false
+        /// What is acknowledged or given up, what was given up, and what was done when its cursor was surely saved.
         fileprivate(set) var done: Set<String> = []
-        /// What was given up.
         fileprivate(set) var dead: Set<String> = []
-        fileprivate var excused: Set<String> = []
-        /// Files that are gone from the disk and that nobody has open for it.
-        fileprivate var lostFiles: Set<Int> = []
-        /// What was done when its cursor was certain to be saved.
         fileprivate var saved: Set<String> = []
+        /// What needn't come, and files of which nothing needs to.
+        fileprivate var excused: Set<String> = []
+        fileprivate var lostFiles: Set<Int> = []
         /// What may come again, and how many of it.
         fileprivate var repeatable: Set<String> = []
         fileprivate var repeats = 0
-        /// What has begun and isn't done, by what it keeps in order with.
+        /// What has begun and isn't done, by what it keeps in order with; how often it was tried.
         fileprivate var begun: [String: String] = [:]
         fileprivate var attempts: [String: Int] = [:]
         /// Whether its cursor may point to nothing: then all there is may come again after a restart.
@@ -41,10 +38,8 @@ final class ReferenceModel {
         fileprivate var told: Set<String> = []
 
         init(_ name: String, concurrency: Int?, isOrderedByKey: Bool = false, key: String? = nil) {
-            self.name = name
-            self.concurrency = concurrency
-            self.isOrderedByKey = isOrderedByKey
-            self.key = key
+            (self.name, self.concurrency) = (name, concurrency)
+            (self.isOrderedByKey, self.key) = (isOrderedByKey, key)
         }
 
         fileprivate func allowUnsaved() {
@@ -58,39 +53,28 @@ final class ReferenceModel {
         }
     }
 
-    private struct Event {
-        let run: String
-        let key: String
-        var file: Int
-    }
-
     let hooks: [Hook]
     private let attempts: Int
-    private var events: [String: Event] = [:]
+    private var events: [String: (run: String, key: String, file: Int)] = [:]
     /// Every run's events as they were written.
     private var runs: [String: [String]] = [:]
     /// Files that are gone from the disk; the daemon may have them open.
     private var gone: Set<Int> = []
-    /// What a truncation took away.
+    /// What truncations took away; the first of each such gap that must be reported; and what was.
     private var truncated: Set<String> = []
-    /// The first of those that must be reported as missing, and those that were.
     private var gaps: (expected: Set<String>, reported: Set<String>) = ([], [])
     /// What is wrong; empty where nothing is.
     private(set) var problems: [String] = []
 
-    init(_ hooks: [Hook], attempts: Int) {
-        self.hooks = hooks
-        self.attempts = attempts
-    }
+    init(_ hooks: [Hook], attempts: Int) { (self.hooks, self.attempts) = (hooks, attempts) }
 
-    /// The hook of this name.
     func hook(_ name: String) -> Hook? { hooks.first { $0.name == name } }
 
     // MARK: The stream
 
     /// An event is whole in a file.
     func wrote(_ event: String, of run: String, key: String, in file: Int) {
-        events[event] = Event(run: run, key: key, file: file)
+        events[event] = (run, key, file)
         runs[run, default: []].append(event)
         for hook in hooks where hook.lostFiles.contains(file) { hook.excused.insert(event) }
     }
@@ -119,7 +103,7 @@ final class ReferenceModel {
     /// A file is no longer what a cursor knows it by.
     func lostItsBeginning() { for hook in hooks { hook.mayDangle = true } }
 
-    /// A file is read no further for a hook.
+    /// Files are read no further for a hook.
     func excuse(_ hook: Hook, _ files: Set<Int>) {
         hook.lostFiles.formUnion(files)
         for (event, found) in events where files.contains(found.file) { hook.excused.insert(event) }
@@ -127,19 +111,18 @@ final class ReferenceModel {
 
     // MARK: The daemon
 
-    /// It ended: killed, or after a stop.
-    func ended(isKilled: Bool) {
-        for hook in hooks {
-            if isKilled { hook.allowUnsaved() } else { hook.saved = hook.done }
-            excuse(hook, gone)
-        }
-    }
-
-    /// It begins.
     func started() {
         for hook in hooks {
             hook.begin()
             hook.told = []
+        }
+    }
+
+    /// It was killed, or has stopped.
+    func ended(isKilled: Bool) {
+        for hook in hooks {
+            if isKilled { hook.allowUnsaved() } else { hook.saved = hook.done }
+            excuse(hook, gone)
         }
     }
 
@@ -155,15 +138,13 @@ final class ReferenceModel {
         // It may have said so of more than this one.
         if hook.concurrency == nil { hook.allowUnsaved() }
         hook.done.remove(event)
-        hook.begun[order(event, hook)] = event
-        hook.attempts[event] = attempt
+        (hook.begun[order(event, hook)], hook.attempts[event]) = (event, attempt)
     }
 
     /// The daemon puts an event with the dead letters.
     func gaveUp(_ event: String, _ hook: Hook, attempt: Int) {
         if attempt != attempts { problems.append("\(hook.name) gave \(event) up after \(attempt) attempts") }
-        hook.begun[order(event, hook)] = nil
-        hook.attempts[event] = nil
+        (hook.begun[order(event, hook)], hook.attempts[event]) = (nil, nil)
         hook.done.insert(event)
         hook.dead.insert(event)
     }
@@ -183,27 +164,20 @@ final class ReferenceModel {
         guard let found = events[event], wants(hook, event) else {
             return problems.append("\(hook.name) was told of \(event), which nobody wrote for it")
         }
-        if hook.isSilent { problems.append("\(hook.name) was told of \(event) while it is away") }
+        let wrong = { [self] (what: String) in problems.append("\(hook.name) was told of \(event) \(what)") }
+        if hook.isSilent { wrong("while it is away") }
         if hook.done.contains(event) {
-            if hook.repeats > 0, hook.repeatable.remove(event) != nil {
-                if hook.repeats < .max { hook.repeats -= 1 }
-                hook.done.remove(event)
-                hook.saved.remove(event)
-            } else {
-                problems.append("\(hook.name) was told of \(event) again")
-            }
+            if hook.repeats == 0 || hook.repeatable.remove(event) == nil { wrong("again") }
+            if (1..<Int.max).contains(hook.repeats) { hook.repeats -= 1 }
+            hook.done.remove(event)
+            hook.saved.remove(event)
         }
         let order = order(event, hook)
-        if let other = hook.begun[order], other != event {
-            problems.append("\(hook.name) was told of \(event) before \(other) was done")
-        }
-        if let earlier = runs[found.run]?.prefix(while: { $0 != event }).first(where: {
-            wants(hook, $0) && self.order($0, hook) == order && !hook.done.contains($0)
-                && !hook.excused.contains($0) && !hook.excused.contains(event)
-        }) {
-            problems.append("\(hook.name) was told of \(event) before \(earlier)")
-        }
+        if let other = hook.begun[order], other != event { wrong("before \(other) was done") }
         let before = runs[found.run]?.prefix { $0 != event } ?? []
+        if !hook.excused.contains(event), let earlier = before.first(where: { isMissing($0, hook, order) }) {
+            wrong("before \(earlier)")
+        }
         if hook.key == nil, let known = before.lastIndex(where: { !truncated.contains($0) }),
             known < before.count - 1, hook.told.contains(before[known])
         {
@@ -211,11 +185,8 @@ final class ReferenceModel {
         }
         hook.told.insert(event)
         let expected = hook.attempts[event, default: 0] + 1
-        if attempt > 0, attempt != expected {
-            problems.append("\(hook.name): attempt \(attempt) of \(event) is its attempt \(expected)")
-        }
-        hook.attempts[event] = isDone ? nil : expected
-        hook.begun[order] = isDone ? nil : event
+        if attempt > 0, attempt != expected { wrong("as attempt \(attempt), not \(expected)") }
+        (hook.attempts[event], hook.begun[order]) = isDone ? (nil, nil) : (expected, event)
         if isDone { hook.done.insert(event) }
     }
 
@@ -225,16 +196,19 @@ final class ReferenceModel {
         hook.isOrderedByKey ? events[event]?.key ?? "" : ""
     }
 
+    private func isMissing(_ event: String, _ hook: Hook, _ order: String? = nil) -> Bool {
+        wants(hook, event) && order ?? self.order(event, hook) == self.order(event, hook)
+            && !hook.done.contains(event) && !hook.excused.contains(event)
+    }
+
     /// There is nothing left to do: every event must have come. `isSaved`: all cursors were saved since;
     /// `isRecognisable`: the file at the path has a line that they know it by.
     func settled(isSaved: Bool, isRecognisable: Bool) {
         let silent = gaps.expected.subtracting(gaps.reported)
         if !silent.isEmpty { problems.append("nothing was said of what is missing: \(silent.sorted())") }
         for hook in hooks where !hook.isAway {
-            let missing = events.keys.filter {
-                wants(hook, $0) && !hook.done.contains($0) && !hook.excused.contains($0)
-            }
-            if !missing.isEmpty { problems.append("\(hook.name) was not told of \(missing.sorted())") }
+            let missing = events.keys.filter { isMissing($0, hook) }.sorted()
+            if !missing.isEmpty { problems.append("\(hook.name) was not told of \(missing)") }
             if isSaved || hook.concurrency != nil { hook.saved = hook.done }
             (hook.repeatable, hook.repeats) = ([], 0)
             if isSaved, isRecognisable { hook.mayDangle = false }
