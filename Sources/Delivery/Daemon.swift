@@ -52,7 +52,8 @@ package final class Daemon {
     ///
     /// - Throws: `StateError`, `HookError`, `CursorError`, `SystemError` where the stream can't be read.
     package init(
-        _ configuration: Configuration, watcher: DirectoryWatcher?, log: DeliveryLog, limits: Limits = Limits(),
+        _ configuration: Configuration, watcher: DirectoryWatcher?, log: DeliveryLog,
+        limits: Limits = Limits(),
         clock: @escaping () -> UInt64 = MonotonicClock.nanoseconds
     ) throws {
         self.configuration = configuration

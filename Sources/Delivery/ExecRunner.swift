@@ -31,7 +31,8 @@ package final class ExecRunner: HookRunner {
         self.log = log
         command = try HookCommand(hook)
         lane = Lane(
-            concurrency: hook.concurrency, capacity: capacity, lastEventIdentifier: saved?.lastEventIdentifier)
+            concurrency: hook.concurrency, capacity: capacity, lastEventIdentifier: saved?.lastEventIdentifier
+        )
     }
 
     package var isFull: Bool { lane.isFull }

@@ -126,10 +126,15 @@ public final class StreamFollower {
 
     /// Looks at what lies before the start, in files that are done with too: a run's last number is what counts.
     private func learn(from found: [FoundFile], _ before: (Event) -> Void) {
-        guard let first = found.firstIndex(where: { file in streams.contains { $0.key == file.key } }) else { return }
+        guard let first = found.firstIndex(where: { file in streams.contains { $0.key == file.key } }) else {
+            return
+        }
         for file in found[first...] {
             let open = streams.first { $0.key == file.key }
-            if open == nil, hasBacklog, !seen.contains(SeenFile(fingerprint: file.fingerprint, key: file.key)) { continue }
+            if open == nil, hasBacklog, !seen.contains(SeenFile(fingerprint: file.fingerprint, key: file.key))
+            {
+                continue
+            }
             let read = (open ?? (try? OpenStream(file, offset: file.size)))?.eventsBefore()
             // What older files say is old where a newer one isn't known.
             if read?.isAll != true { gaps = GapFinder() }
@@ -404,7 +409,8 @@ public final class StreamFollower {
     ///
     /// - Parameter position: how far the file had been read.
     /// - Returns: whether there is a copy.
-    private func openCopies(of stream: OpenStream, readUpTo position: Cursor.File) throws(SystemError) -> Bool {
+    private func openCopies(of stream: OpenStream, readUpTo position: Cursor.File) throws(SystemError) -> Bool
+    {
         learnFirstLines()
         let found = try look()
         let index = found.firstIndex { $0.key == stream.key } ?? found.count
@@ -446,10 +452,13 @@ public final class StreamFollower {
     }
 
     private func isSeen(_ file: FoundFile) -> Bool {
-        if file.compression != nil, streams.contains(where: { $0.firstLine?.fingerprint == file.fingerprint }) {
+        if file.compression != nil, streams.contains(where: { $0.firstLine?.fingerprint == file.fingerprint })
+        {
             return true
         }
-        return seen.contains { $0.fingerprint == file.fingerprint && (file.compression != nil || $0.key == file.key) }
+        return seen.contains {
+            $0.fingerprint == file.fingerprint && (file.compression != nil || $0.key == file.key)
+        }
     }
 
     private func number(_ stream: OpenStream) {

@@ -65,14 +65,16 @@ final class ModelWriter {
 
     func line(key: Int, time: Int) -> ModelLine {
         sequence += 1
-        let clock = "2026-11-24T\(Self.two(8 + time / 3600)):\(Self.two(time / 60 % 60)):\(Self.two(time % 60))"
+        let clock =
+            "2026-11-24T\(Self.two(8 + time / 3600)):\(Self.two(time / 60 % 60)):\(Self.two(time % 60))"
         let body =
             "{\"time\":\"24 Nov 2026 - 08:00:00.000\",\"timestamp\":\"\(clock).000000000Z\",\"action\":\"publish_test\","
             + "\"event_id\":\"\(run):\(sequence)\",\"run_id\":\"\(run)\",\"seq\":\"\(sequence)\","
             + "\"prev\":\"\(previous)\",\"host\":\"h\",\"pid\":\"1\",\"image\":\"k\(key)\""
         previous = String(SHA256.hex(of: Array(body.utf8)).prefix(32))
         return ModelLine(
-            run: run, event: "\(run):\(sequence)", key: "k\(key)", bytes: Array("\(body),\"check\":\"\(previous)\"}\n".utf8))
+            run: run, event: "\(run):\(sequence)", key: "k\(key)",
+            bytes: Array("\(body),\"check\":\"\(previous)\"}\n".utf8))
     }
 
     private static func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
@@ -197,7 +199,8 @@ final class ModelDisk {
         }
         try Files.writeAll(bytes, to: descriptor.raw, path: file.path)
         if fstat(descriptor.raw, &information) == 0 { file.size = Int(information.st_size) }
-        for other in writers where other !== writer && other.file === file && other.pending?.rest.count ?? 0 > 1 {
+        for other in writers
+        where other !== writer && other.file === file && other.pending?.rest.count ?? 0 > 1 {
             other.pending?.isTorn = true
         }
     }
@@ -236,7 +239,8 @@ final class ModelDisk {
         for file in rotated {
             let parts = file.path.dropFirst(base.count + 1).split(separator: ".")
             let number = (parts.first.flatMap { Int($0) } ?? 0) + 1
-            try move(file, to: ([base, "\(number)"] + parts.dropFirst().map(String.init)).joined(separator: "."))
+            try move(
+                file, to: ([base, "\(number)"] + parts.dropFirst().map(String.init)).joined(separator: "."))
         }
         return base + ".1"
     }

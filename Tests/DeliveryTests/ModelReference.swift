@@ -190,7 +190,9 @@ final class ReferenceModel {
         if isDone { hook.done.insert(event) }
     }
 
-    private func wants(_ hook: Hook, _ event: String) -> Bool { hook.key == nil || events[event]?.key == hook.key }
+    private func wants(_ hook: Hook, _ event: String) -> Bool {
+        hook.key == nil || events[event]?.key == hook.key
+    }
 
     private func order(_ event: String, _ hook: Hook) -> String {
         hook.isOrderedByKey ? events[event]?.key ?? "" : ""

@@ -45,13 +45,15 @@ extension ModelStep: CustomStringConvertible {
     var description: String {
         switch self {
         case .write(let writer, let count, let key): ".write(\(writer), count: \(count), key: \(key))"
-        case .writePart(let writer, let missing, let key): ".writePart(\(writer), missing: \(missing), key: \(key))"
+        case .writePart(let writer, let missing, let key):
+            ".writePart(\(writer), missing: \(missing), key: \(key))"
         case .complete(let writer): ".complete(\(writer))"
         case .writeLate(let writer, let key): ".writeLate(\(writer), key: \(key))"
         case .endWriter(let writer): ".endWriter(\(writer))"
         case .rotate(let creates): ".rotate(create: \(creates))"
         case .create: ".create"
-        case .compress(let file, let tool, let halfway): ".compress(\(file), tool: \(tool), halfway: \(halfway))"
+        case .compress(let file, let tool, let halfway):
+            ".compress(\(file), tool: \(tool), halfway: \(halfway))"
         case .copyTruncate(let count): ".copyTruncate(between: \(count))"
         case .delete(let file): ".delete(\(file))"
         case .deleteLive: ".deleteLive"
@@ -96,7 +98,10 @@ struct ModelGenerator {
         (4, false, { _ in [.rotate(create: false)] }),
         (2, false, { _ in [.rotate(create: true), .rotate(create: true)] }),
         (3, false, { _ in [.create] }),
-        (6, false, { [.compress($0.number(0..<9), tool: $0.number(0..<40), halfway: $0.number(0..<4) == 0)] }),
+        (
+            6, false,
+            { [.compress($0.number(0..<9), tool: $0.number(0..<40), halfway: $0.number(0..<4) == 0)] }
+        ),
         (3, false, { [.copyTruncate(between: max(0, $0.number(0..<5) - 2))] }),
         (2, false, { [.delete($0.number(0..<3))] }),
         (1, false, { _ in [.deleteLive] }),

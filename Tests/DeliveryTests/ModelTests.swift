@@ -14,7 +14,9 @@ struct ModelTests {
     private static let parts = 4
 
     private static var seeds: ClosedRange<UInt64> {
-        let wanted = ProcessEnvironment.current["DUCC_TEST_SEED"]?.split(separator: "-").compactMap { UInt64($0) }
+        let wanted = ProcessEnvironment.current["DUCC_TEST_SEED"]?.split(separator: "-").compactMap {
+            UInt64($0)
+        }
         if let first = wanted?.first, let last = wanted?.last { return first...max(first, last) }
         return 1...UInt64(TestScale.count(100, long: 2000))
     }

@@ -94,7 +94,9 @@ final class ModelWorld {
     private static let grace = 0.2
 
     private func configured(_ hook: ReferenceModel.Hook) -> HookConfiguration {
-        let words = [program.path, hook.concurrency == nil ? "pipe" : "exec", hook.name, ledger, control(hook.name)]
+        let words = [
+            program.path, hook.concurrency == nil ? "pipe" : "exec", hook.name, ledger, control(hook.name),
+        ]
         var configured = HookConfiguration(
             name: hook.name, target: hook.concurrency == nil ? .pipe(words) : .exec(words + ["{event_id}"]),
             directory: disk.directory.path)
@@ -120,7 +122,8 @@ final class ModelWorld {
     /// Runs a sequence to its end.
     ///
     /// - Returns: what went wrong; nil where nothing did.
-    static func run(_ steps: [ModelStep], _ scheme: ModelDisk.Scheme, _ program: ModelProgram, debug: Bool = false
+    static func run(
+        _ steps: [ModelStep], _ scheme: ModelDisk.Scheme, _ program: ModelProgram, debug: Bool = false
     ) throws -> String? {
         let world = try ModelWorld(scheme, program)
         do {
@@ -179,7 +182,11 @@ final class ModelWorld {
         switch step {
         case .tell(let number, let what):
             let path = control(hooks[number].name)
-            if what == "s" { unlink(path) } else { try Files.replace(path, with: Array(String(what).utf8), sync: false) }
+            if what == "s" {
+                unlink(path)
+            } else {
+                try Files.replace(path, with: Array(String(what).utf8), sync: false)
+            }
         case .pause(let number): try pause(hooks[number])
         case .resume(let number): try resume(hooks[number])
         case .reload(let number, let leaves): try reload(hooks[number], leaves: leaves)
@@ -203,7 +210,8 @@ final class ModelWorld {
     }
 
     private func replace(_ number: Int) throws {
-        let files = daemon == nil ? disk.files : disk.rotated.filter { !disk.isHeld($0) && !ModelDisk.isOpen($0) }
+        let files =
+            daemon == nil ? disk.files : disk.rotated.filter { !disk.isHeld($0) && !ModelDisk.isOpen($0) }
         guard let file = pick(files, number) else { return }
         try disk.replace(file)
         model.removed(file.number, isOpen: false)
@@ -335,7 +343,8 @@ final class ModelWorld {
     private func ask(_ action: String, _ hook: String) throws {
         let text = "{\"action\":\"\(action)\",\"hook\":\"\(hook)\",\"identifiers\":[]}"
         try Files.replace(
-            disk.directory.path("state/requests/\(RandomIdentifier.hex(4)).json"), with: Array(text.utf8), sync: false)
+            disk.directory.path("state/requests/\(RandomIdentifier.hex(4)).json"), with: Array(text.utf8),
+            sync: false)
         turn()
     }
 
@@ -412,7 +421,8 @@ final class ModelWorld {
             }
             if line.message.contains("is in use by another process") { isLocked = true }
             if let missing = missing(line.message) { model.reported(missing) }
-            guard let name = line.details["hook"], let hook = model.hook(name), let event = line.details["event"],
+            guard let name = line.details["hook"], let hook = model.hook(name),
+                let event = line.details["event"],
                 let attempt = line.details["attempt"].flatMap({ Int($0) })
             else { continue }
             if line.message.contains("put with the dead letters") {
@@ -446,7 +456,8 @@ final class ModelWorld {
             ledgerOffset += count
         }
         while let feed = unread.firstIndex(of: UInt8(ascii: "\n")) {
-            let words = String(decoding: unread[..<feed], as: UTF8.self).split(separator: " ").map(String.init)
+            let words = String(decoding: unread[..<feed], as: UTF8.self).split(separator: " ").map(
+                String.init)
             unread.removeSubrange(...feed)
             guard words.count == 4, let hook = model.hook(words[0]) else { continue }
             story.append(words.joined(separator: " "))

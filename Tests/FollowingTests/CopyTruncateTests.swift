@@ -32,7 +32,9 @@ struct CopyTruncateTests {
         #expect(try drain(follower).numbers == [3, 4, 5])
     }
 
-    @Test("copies are read also where nothing of the file itself had been read, or it was copied twice, or renamed since")
+    @Test(
+        "copies are read also where nothing of the file itself had been read, or it was copied twice, or renamed since"
+    )
     func unseen() throws {
         let follower = try stream.follower()
         try stream.append("")
@@ -72,7 +74,8 @@ struct CopyTruncateTests {
         #expect(try drain(next).numbers == [3])
     }
 
-    @Test("a file that had no whole line, truncated and grown beyond what was read, is read from its beginning")
+    @Test(
+        "a file that had no whole line, truncated and grown beyond what was read, is read from its beginning")
     func partial() throws {
         try stream.append("{\"action\":")
         let follower = try stream.follower()
@@ -82,7 +85,9 @@ struct CopyTruncateTests {
         #expect(try drain(follower).numbers == [1, 2])
     }
 
-    @Test("a file of the cursor's that holds something else by now is read from its beginning, whatever is newer")
+    @Test(
+        "a file of the cursor's that holds something else by now is read from its beginning, whatever is newer"
+    )
     func renewed() throws {
         try stream.emit(2)
         let writer = try stream.holdingWriter()
