@@ -58,7 +58,7 @@ extension Daemon {
     }
 
     private func leave(where isLeaving: (HookState) -> Bool) {
-        let limit = MonotonicClock.nanoseconds() + UInt64(configuration.shutdownGrace * 1e9)
+        let limit = clock() + UInt64(configuration.shutdownGrace * 1e9)
         for group in groups {
             let hooks = group.hooks.filter(isLeaving)
             for hook in hooks {

@@ -11,8 +11,18 @@ import Platform
 
 /// Delivers a stream's events to hooks.
 package final class Daemon {
-    /// How many items a group reads before the programs are looked after again.
-    private static let batch = 2000
+    /// How much is done at a time.
+    package struct Limits: Sendable {
+        /// How many items a group reads before the programs are looked after again.
+        package var batch = 2000
+        /// How many events of an `exec` hook wait at the most.
+        package var waiting = 1000
+        /// How many events of a `pipe` hook may be without an acknowledgement.
+        package var unacknowledged = 20_000
+
+        package init() {}
+    }
+
     /// How often a cursor is saved that only passed events which its hook doesn't want.
     private static let idleSave: UInt64 = 1_000_000_000
     /// How often that of a hook is saved which acknowledges many at a time, or after how many of them.
@@ -23,6 +33,9 @@ package final class Daemon {
     private let watcher: DirectoryWatcher?
     let state: StateDirectory
     let log: DeliveryLog
+    private let limits: Limits
+    /// `MonotonicClock`, or a test's.
+    let clock: () -> UInt64
     private let numbers = FileNumbers()
     var groups: [HookGroup] = []
     /// Hooks that end what they have begun, to be configured in another way.
@@ -38,10 +51,16 @@ package final class Daemon {
     /// Takes the state directory and opens the stream for each hook; a hook without a cursor gets one.
     ///
     /// - Throws: `StateError`, `HookError`, `CursorError`, `SystemError` where the stream can't be read.
-    package init(_ configuration: Configuration, watcher: DirectoryWatcher?, log: DeliveryLog) throws {
+    package init(
+        _ configuration: Configuration, watcher: DirectoryWatcher?, log: DeliveryLog,
+        limits: Limits = Limits(),
+        clock: @escaping () -> UInt64 = MonotonicClock.nanoseconds
+    ) throws {
         self.configuration = configuration
         self.watcher = watcher
         self.log = log
+        self.limits = limits
+        self.clock = clock
         state = StateDirectory(configuration.state)
         lock = try state.lock()
         requests = RequestBox(state)
@@ -57,11 +76,12 @@ package final class Daemon {
         let letters = DeadLetters(hook: hook.name, state: configuration.state)
         let runner: any HookRunner =
             switch hook.target {
-            case .exec: try ExecRunner(hook, letters: letters, saved: saved, log: log)
-            case .pipe: try PipeRunner(hook, letters: letters, saved: saved, log: log)
+            case .exec:
+                try ExecRunner(hook, letters: letters, saved: saved, log: log, capacity: limits.waiting)
+            case .pipe:
+                try PipeRunner(hook, letters: letters, saved: saved, log: log, window: limits.unacknowledged)
             }
         runner.isPaused = state.isPaused(hook.name)
-        for file in saved?.files ?? [] { runner.skip(file.done ?? [], in: numbers.number(of: file)) }
         state.note(nil, of: hook.name)
         return HookState(runner, file, saved: saved)
     }
@@ -118,7 +138,7 @@ package final class Daemon {
         }
         while Interruption.signal == nil {
             if HangUp.take() { supervision.hangUp() }
-            let now = MonotonicClock.nanoseconds()
+            let now = clock()
             let isBusy = turn(now: now)
             keepAlive(now: now)
             if !isBusy { wait(until: next) }
@@ -155,6 +175,9 @@ package final class Daemon {
         return isBusy
     }
 
+    /// The hooks at work, those that leave included.
+    package var runners: [any HookRunner] { hooks.map(\.runner) }
+
     var hooks: [HookState] { groups.flatMap(\.hooks) + leaving.map(\.hook) }
 
     // MARK: Reading
@@ -164,7 +187,7 @@ package final class Daemon {
     /// - Returns: whether there may be more at once.
     private func read(_ group: HookGroup) -> Bool {
         do throws(SystemError) {
-            try group.read(most: Self.batch) { log(.warning, $0) }
+            try group.read(most: limits.batch) { log(.warning, $0) }
             lastProblem = ""
         } catch {
             // It may be mended; said once, not at each turn.
@@ -180,13 +203,7 @@ package final class Daemon {
         for group in groups where group.hooks.count > 1 && group.isHeldUp {
             let slow = group.hooks.filter { $0.runner.isFull }
             guard slow.count < group.hooks.count else { continue }
-            for hook in slow {
-                do throws(SystemError) {
-                    let own = try self.group(of: [hook], from: .cursor(group.cursor))
-                    group.remove([hook])
-                    groups.append(own)
-                } catch { log(.error, error.description) }
-            }
+            for hook in slow { groups.append(HookGroup([hook], leaving: group)) }
         }
         var index = groups.count - 1
         while index > 0 {
@@ -215,7 +232,7 @@ package final class Daemon {
     ) {
         let cursor = hook.runner.cursor(reading: reading)
         hook.hasMoved = false
-        hook.lastSave = MonotonicClock.nanoseconds()
+        hook.lastSave = clock()
         if cursor == hook.saved && !force {
             hook.runner.finished = 0
             return
@@ -239,7 +256,7 @@ package final class Daemon {
     ///
     /// - Parameter limit: of `MonotonicClock`; not longer than until then.
     package func wait(until limit: UInt64? = nil) {
-        let now = MonotonicClock.nanoseconds()
+        let now = clock()
         var ends = [limit, watchesRequests ? nil : now + Self.idleSave].compactMap { $0 }
         ends += groups.filter { !$0.isHeldUp }.compactMap(\.deadline)
         for group in groups { ends += group.hooks.compactMap(saveDeadline) }
@@ -253,7 +270,7 @@ package final class Daemon {
     private func wait(until ends: [UInt64], _ descriptors: [CInt]) -> Bool {
         var descriptors = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         for hook in hooks { descriptors += hook.runner.descriptors }
-        let now = MonotonicClock.nanoseconds()
+        let now = clock()
         // A millisecond more than the rest, so that the time has really come.
         let timeout = ends.min().map { CInt(min(($0 > now ? $0 - now : 0) / 1_000_000 + 1, 1 << 30)) } ?? -1
         return poll(&descriptors, nfds_t(descriptors.count), timeout) > 0 && descriptors[0].revents != 0
@@ -265,12 +282,12 @@ package final class Daemon {
     ///
     /// - Parameter meanwhile: called now and then, says when it wants to be called again.
     package func stop(_ meanwhile: (_ now: UInt64) -> UInt64? = { _ in nil }) {
-        let limit = MonotonicClock.nanoseconds() + UInt64(configuration.shutdownGrace * 1e9)
+        let limit = clock() + UInt64(configuration.shutdownGrace * 1e9)
         for hook in hooks { hook.runner.stop(limit: limit) }
         while hooks.contains(where: { !$0.runner.hasStopped }) {
-            let next = meanwhile(MonotonicClock.nanoseconds())
+            let next = meanwhile(clock())
             wait(until: hooks.compactMap(\.runner.deadline) + [next].compactMap { $0 }, [-1])
-            let now = MonotonicClock.nanoseconds()
+            let now = clock()
             for hook in hooks { hook.runner.look(now: now) }
         }
         for group in groups {

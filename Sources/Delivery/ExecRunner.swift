@@ -23,14 +23,16 @@ package final class ExecRunner: HookRunner {
     /// - Throws: `HookError` where its program can't be run.
     package init(
         _ hook: HookConfiguration, letters: any GivenUpEvents, saved: Cursor?, log: DeliveryLog,
-        inheritsOutput: Bool = false
+        capacity: Int = Daemon.Limits().waiting, inheritsOutput: Bool = false
     ) throws(HookError) {
         self.inheritsOutput = inheritsOutput
         self.hook = hook
         self.letters = letters
         self.log = log
         command = try HookCommand(hook)
-        lane = Lane(concurrency: hook.concurrency, lastEventIdentifier: saved?.lastEventIdentifier)
+        lane = Lane(
+            concurrency: hook.concurrency, capacity: capacity, lastEventIdentifier: saved?.lastEventIdentifier
+        )
     }
 
     package var isFull: Bool { lane.isFull }

@@ -19,12 +19,15 @@ final class HookState {
     var trouble: HookTrouble?
     /// Whether it was told of events in an earlier run.
     let isResumed: Bool
+    /// The cursor's files that it did something in beyond its place, until its reader knows of that.
+    var doneBefore: [Cursor.File]
 
     init(_ runner: any HookRunner, _ cursorFile: CursorFile, saved: Cursor?) {
         self.runner = runner
         self.cursorFile = cursorFile
         self.saved = saved
         isResumed = saved != nil
+        doneBefore = saved?.files.filter { $0.done != nil } ?? []
     }
 
     var name: String { runner.hook.name }
@@ -49,13 +52,20 @@ final class HookState {
 /// Gives each file of the stream one number, whoever reads it.
 final class FileNumbers {
     private var numbers: [String: Int] = [:]
+    private var next = 0
 
     /// A file's number; the same as long as it has its first line and its inode.
     func number(of file: Cursor.File) -> Int {
         let key = "\(file.inode) \(file.fingerprint)"
         if let known = numbers[key] { return known }
-        numbers[key] = numbers.count
-        return numbers.count - 1
+        next += 1
+        numbers[key] = next
+        return next
+    }
+
+    /// A file has another inode by now: it was compressed or copied.
+    func note(_ file: Cursor.File, is number: Int) {
+        if !file.fingerprint.isEmpty { numbers["\(file.inode) \(file.fingerprint)"] = number }
     }
 }
 
@@ -88,11 +98,46 @@ final class HookGroup {
             }
         }
         self.index = index
+        resume()
+    }
+
+    /// Hooks of another group, left behind where it is.
+    init(_ hooks: [HookState], leaving other: HookGroup) {
+        self.hooks = hooks
+        numbers = other.numbers
+        known = other.known
+        index = FilterIndex(hooks.map(\.runner.hook.filter))
+        follower = StreamFollower(from: other.follower)
+        other.hooks.removeAll { hook in hooks.contains { $0 === hook } }
+        other.index = FilterIndex(other.hooks.map(\.runner.hook.filter))
+    }
+
+    /// Files keep their numbers, and hooks what they did beyond their places; but not behind a file's end, where what
+    /// comes is new: the file lost its end.
+    private func resume() {
+        for file in follower.resumed {
+            let number = numbers.number(of: file.saved)
+            numbers.note(file.position, is: number)
+            for hook in hooks {
+                let done = hook.doneBefore.first {
+                    $0.fingerprint == file.saved.fingerprint && $0.inode == file.saved.inode
+                }
+                hook.runner.skip((done?.done ?? []).filter { $0 <= file.end }, in: number)
+            }
+        }
+        for hook in hooks { hook.doneBefore = [] }
     }
 
     /// How far its files were read.
     var reading: [(file: Int, position: Cursor.File)] {
-        follower.positions.map { (numbers.number(of: $0.position), $0.position) }
+        follower.positions.map { file, position in
+            let number = known[file] ?? numbers.number(of: position)
+            if position.fingerprint.isEmpty { return (number, position) }
+            known[file] = number
+            // A copy that is read in the place of a truncated file has its number.
+            numbers.note(position, is: number)
+            return (number, position)
+        }
     }
 
     /// How far its files were read, as a cursor of a new reader.

@@ -48,7 +48,9 @@ struct HookProgress {
                 done[place.file, default: []].append(place.end)
             }
         }
-        var positions = Dictionary(uniqueKeysWithValues: reading.map { ($0.file, $0.position) })
+        var positions = Dictionary(reading.map { ($0.file, $0.position) }) {
+            $0.offset < $1.offset ? $0 : $1
+        }
         // A file that isn't read any more, but not all of what was read of it is done.
         for file in low.keys where positions[file] == nil { positions[file] = files[file] }
         files = files.filter { low[$0.key] != nil }

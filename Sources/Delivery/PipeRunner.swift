@@ -14,9 +14,8 @@ package final class PipeRunner: HookRunner {
         let place: StreamPlace?
     }
 
-    /// How many events may be without an acknowledgement.
-    private static let window = 20_000
-    /// Or how many bytes of them: with what is known of each event it is about three times as much memory.
+    /// How many bytes of events may be without an acknowledgement: with what is known of each it is about three times as
+    /// much memory.
     private static let windowSize = 6 << 20
     /// How many bytes wait to be written at the most.
     private static let bufferSize = 256 << 10
@@ -27,6 +26,8 @@ package final class PipeRunner: HookRunner {
     private let command: HookCommand
     private let letters: any GivenUpEvents
     private let log: DeliveryLog
+    /// How many events may be without an acknowledgement.
+    private let window: Int
 
     private var queue = Queue<Sent>()
     private var queuedBytes = 0
@@ -52,16 +53,18 @@ package final class PipeRunner: HookRunner {
 
     /// - Throws: `HookError` where its program can't be run.
     package init(
-        _ hook: HookConfiguration, letters: any GivenUpEvents, saved: Cursor?, log: DeliveryLog
+        _ hook: HookConfiguration, letters: any GivenUpEvents, saved: Cursor?, log: DeliveryLog,
+        window: Int = Daemon.Limits().unacknowledged
     ) throws(HookError) {
         self.hook = hook
         self.letters = letters
         self.log = log
+        self.window = window
         progress = HookProgress(lastEventIdentifier: saved?.lastEventIdentifier)
         command = try HookCommand(hook)
     }
 
-    package var isFull: Bool { queue.count >= Self.window || queuedBytes >= Self.windowSize }
+    package var isFull: Bool { queue.count >= window || queuedBytes >= Self.windowSize }
     package var isIdle: Bool { queue.isEmpty }
     package var unfinished: Int { queue.count }
 
@@ -90,7 +93,7 @@ package final class PipeRunner: HookRunner {
 
     package func work(now: UInt64) {
         if run == nil, !queue.isEmpty, !isPaused, !isStopping, now >= notBefore { start(now: now) }
-        if !isPaused, !isStopping { write() }
+        if !isPaused, !isStopping { write(now: now) }
     }
 
     package var deadline: UInt64? {
@@ -118,7 +121,7 @@ package final class PipeRunner: HookRunner {
             stopLimit = nil
             run.terminate(now: now)
         }
-        if isStopping { write() }
+        if isStopping { write(now: now) }
         guard let status = run.status else { return }
         readAcknowledgements(now: now)
         ended(run.timedOut ? .timedOut(seconds: Int(hook.timeout)) : .ended(status), now: now)
@@ -130,7 +133,7 @@ package final class PipeRunner: HookRunner {
         let isInLine = written > 0 && outgoing[written - 1] != UInt8(ascii: "\n")
         let feed = isInLine ? outgoing[written...].firstIndex(of: UInt8(ascii: "\n")) : nil
         outgoing.removeSubrange((feed.map { $0 + 1 } ?? written)...)
-        write()
+        write(now: MonotonicClock.nanoseconds())
         stopLimit = run == nil ? nil : limit
     }
 
@@ -163,7 +166,7 @@ package final class PipeRunner: HookRunner {
     /// Whether there is something that it may be given now.
     private var wantsToWrite: Bool { written < outgoing.count && (!isPaused || isStopping) }
 
-    private func write() {
+    private func write(now: UInt64) {
         guard let input, let run else { return }
         while true {
             if written == outgoing.count {
@@ -177,7 +180,7 @@ package final class PipeRunner: HookRunner {
                     append(queue[sent].event)
                     outgoing.append(UInt8(ascii: "\n"))
                     // Its time runs from when there is something to acknowledge.
-                    if sent == 0 { startTimer(run) }
+                    if sent == 0 { run.setDeadline(now + UInt64(hook.timeout * 1e9)) }
                     sent += 1
                 }
                 if outgoing.isEmpty { return }
@@ -203,10 +206,6 @@ package final class PipeRunner: HookRunner {
         outgoing += event.line[...brace]
         outgoing += Array("\"\(Field.eventIdentifier.rawValue)\":\"\(event.identifier)\",".utf8)
         outgoing += event.line[(brace + 1)...]
-    }
-
-    private func startTimer(_ run: ProgramRun) {
-        run.setDeadline(MonotonicClock.nanoseconds() + UInt64(hook.timeout * 1e9))
     }
 
     private func readAcknowledgements(now: UInt64) {

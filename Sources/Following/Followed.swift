@@ -32,3 +32,14 @@ public struct StreamPlace: Equatable, Sendable {
         self.end = end
     }
 }
+
+/// A file of a cursor as it was found again.
+package struct ResumedFile {
+    /// As the cursor has it.
+    package let saved: Cursor.File
+    /// With the inode that it has now: another one where it was compressed or copied since.
+    package let position: Cursor.File
+    /// Where it ends; what the cursor says of anything behind that was lost. Unknown, and as far as can be, where it is
+    /// compressed.
+    package let end: Int64
+}

@@ -9,6 +9,7 @@ final class OpenStream {
     /// The follower's number for it.
     var number = 0
     let descriptor: SharedDescriptor
+    private let found: FoundFile
     let isCompressed: Bool
     private(set) var reader: NotificationReader
     private(set) var firstLine: FirstLine?
@@ -27,14 +28,25 @@ final class OpenStream {
     /// Opens a found file, to be read from an offset: the beginning of a line, or where a reader stopped in one.
     ///
     /// - Throws: `SystemError`, as `FoundFile.open`.
-    init(_ found: FoundFile, offset: Int64) throws(SystemError) {
+    convenience init(_ found: FoundFile, offset: Int64) throws(SystemError) {
+        self.init(found, try found.open(), firstLine: found.firstLine, offset: offset)
+    }
+
+    /// The file that another one has open, whatever became of its name.
+    convenience init(from other: OpenStream, offset: Int64) {
+        self.init(other.found, other.descriptor, firstLine: other.firstLine, offset: offset)
+        number = other.number
+    }
+
+    private init(_ found: FoundFile, _ descriptor: SharedDescriptor, firstLine: FirstLine?, offset: Int64) {
+        self.found = found
         key = found.key
         name = found.name
-        descriptor = try found.open()
-        firstLine = found.firstLine
+        self.descriptor = descriptor
+        self.firstLine = firstLine
         modified = found.modified
         isCompressed = found.compression != nil
-        reader = NotificationReader(offset: offset, fileFingerprint: found.fingerprint)
+        reader = NotificationReader(offset: offset, fileFingerprint: firstLine?.fingerprint ?? "")
         guard isCompressed else { return }
         do {
             source = try CompressedSource(found, descriptor, offset: offset)
@@ -60,9 +72,11 @@ final class OpenStream {
     private static let lookBack: Int64 = 1 << 20
 
     /// The events before the offset, as far back as is soon read; none of a compressed file.
-    func eventsBefore() -> [Event] {
+    ///
+    /// - Returns: the events, and whether these are all of them.
+    func eventsBefore() -> (events: [Event], isAll: Bool) {
         let end = offset
-        guard !isCompressed, end > 0 else { return [] }
+        guard !isCompressed, end > 0 else { return ([], end == 0) }
         var before = NotificationReader(
             offset: max(0, end - Self.lookBack), fileFingerprint: reader.fileFingerprint)
         var events: [Event] = []
@@ -72,7 +86,7 @@ final class OpenStream {
                 if case .event(let event) = item, before.offset <= end { events.append(event) }
             }
         }
-        return events
+        return (events, end <= Self.lookBack)
     }
 
     /// What went wrong since the last time; it is told once.
@@ -88,7 +102,7 @@ final class OpenStream {
         if isCompressed { return (.none, fillFromSource()) }
         let size = RegularFile.size(of: descriptor.raw)
         var hasSameFirstLine = try firstLine?.isStill(in: descriptor.raw)
-        if hasSameFirstLine == true, size >= reader.readOffset, try readTail(tail.count) != tail {
+        if hasSameFirstLine != false, size >= reader.readOffset, try readTail(tail.count) != tail {
             hasSameFirstLine = false
         }
         let truncation = Truncation.judge(
@@ -98,17 +112,23 @@ final class OpenStream {
         case .startOver: move(to: 0)
         case .lostItsEnd: move(to: size)
         }
-        if firstLine == nil, !hasNoFirstLine {
-            if let line = FirstLine(of: descriptor.raw) {
-                firstLine = line
-                reader.fileFingerprint = line.fingerprint
-            } else {
-                hasNoFirstLine = size > NotificationReader.longestLine
-            }
+        if isUnrecognisable, !learnFirstLine() {
+            hasNoFirstLine = size > NotificationReader.longestLine
         }
         let grew = try reader.fill(from: descriptor.raw, path: name)
         if grew { tail = try readTail(Int(min(Self.tailLength, reader.readOffset))) }
         return (truncation, grew)
+    }
+
+    /// Whether it has no first line yet.
+    var isUnrecognisable: Bool { firstLine == nil && !hasNoFirstLine }
+
+    /// Looks whether the file has a first line by now.
+    func learnFirstLine() -> Bool {
+        guard !isCompressed, let line = FirstLine(of: descriptor.raw) else { return false }
+        firstLine = line
+        reader.fileFingerprint = line.fingerprint
+        return true
     }
 
     private func fillFromSource() -> Bool {

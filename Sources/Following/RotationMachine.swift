@@ -79,6 +79,18 @@ package struct RotationMachine {
         files += keys.map { OpenFile(key: $0, lastGrowth: now) }
     }
 
+    /// A file was truncated: it begins anew.
+    package mutating func beganAnew(_ key: FileKey, now: UInt64) {
+        change(key) { $0 = OpenFile(key: key, lastGrowth: now) }
+    }
+
+    /// A copy of what a file held before it was truncated was opened.
+    package mutating func inserted(_ copy: FileKey, before key: FileKey, now: UInt64) {
+        guard let index = files.firstIndex(where: { $0.key == key }) else { return }
+        files.insert(OpenFile(key: copy, lastGrowth: now), at: index)
+        recognisable(copy)
+    }
+
     /// Nobody has written into a file since an instant before it was opened.
     package mutating func quiet(_ key: FileKey, since instant: UInt64) {
         change(key) { $0.lastGrowth = min($0.lastGrowth, instant) }

@@ -31,6 +31,8 @@ public enum StartPosition {
         var needed = 0
         var notices: [String] = []
         var lastEventIdentifier: String?
+        /// The cursor's files, and which each of them is now.
+        var resumed: [(saved: Cursor.File, found: FoundFile)] = []
         /// The fingerprints of files that the cursor knows: copies of them were read.
         var known: Set<String> = []
     }
@@ -125,7 +127,8 @@ public enum StartPosition {
                     "\(found[index].name) has \(offset) bytes, \(file.offset) of it were read: going on at its end"
                 )
             }
-            offsets[found[index].key] = offset
+            beginning.resumed.append((file, found[index]))
+            offsets[found[index].key] = min(offset, offsets[found[index].key] ?? offset)
             // A file without a line is known by its inode alone, which a newer file may have by now: nothing may be
             // taken for finished because of it. Behind the last one that is certain everything is read anyway.
             if !file.fingerprint.isEmpty { newestKnown = max(newestKnown, index) }
@@ -133,7 +136,9 @@ public enum StartPosition {
         beginning.known = Set(cursor.files.map(\.fingerprint).filter { !$0.isEmpty })
         for (index, file) in found.enumerated() {
             // What lies before the cursor's newest file and isn't in it was finished. What lies behind is new.
-            guard let offset = offsets[file.key] ?? (index > newestKnown ? 0 : nil) else { continue }
+            // So is what a file of the cursor's holds since it was truncated.
+            let isNew = index > newestKnown || holdsSomethingElse(file, since: cursor)
+            guard let offset = offsets[file.key] ?? (isNew ? 0 : nil) else { continue }
             // A copy of a file that the cursor knows was read in that one.
             let isKnown = beginning.known.contains(file.fingerprint)
             if offsets[file.key] == nil, isKnown, file.isOddlyNamed { continue }
@@ -141,6 +146,15 @@ public enum StartPosition {
             if offsets[file.key] != nil { beginning.needed = beginning.plan.count }
         }
         return beginning
+    }
+
+    /// Whether a file has the inode of one of the cursor's, which begins with another line: that one was truncated, or is
+    /// gone and the inode came again.
+    private static func holdsSomethingElse(_ file: FoundFile, since cursor: Cursor) -> Bool {
+        file.compression == nil
+            && cursor.files.contains {
+                $0.inode == file.key.inode && !$0.fingerprint.isEmpty && $0.fingerprint != file.fingerprint
+            }
     }
 
     private static func index(of file: Cursor.File, in found: [FoundFile]) -> Int? {

@@ -37,6 +37,9 @@ final class StreamFiles {
         self.patterns = patterns
     }
 
+    /// Another one that finds the same files.
+    func copy() -> StreamFiles { StreamFiles(path: path, directories: directories, patterns: patterns) }
+
     /// Where the files are now.
     var places: RotatedPlaces { RotatedPlaces(path: path, directories: directories, patterns: patterns) }
 

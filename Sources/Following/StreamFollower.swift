@@ -26,6 +26,8 @@ public final class StreamFollower {
     private var seen: Set<SeenFile> = []
     /// How far files were read that are done with, as long as they are there: one may be moved back.
     private var done: [SeenFile: Int64] = [:]
+    /// The files of the cursor that it began with, as they are now.
+    package private(set) var resumed: [ResumedFile] = []
     /// What the cursor's files begin with.
     private var knownFingerprints: Set<String> = []
     private var phase = Phase.look
@@ -75,16 +77,31 @@ public final class StreamFollower {
         hasRotatedPatterns = !rotated.isEmpty
         machine = RotationMachine(rotateWait: UInt64(max(0, rotateWait) * 1e9))
         watchDirectories()
-        try begin(start)
-        for stream in streams {
-            for event in stream.eventsBefore() {
-                _ = gaps.look(at: event.runPosition)
-                before(event)
-            }
+        try begin(start, before)
+    }
+
+    /// Goes on where another follower is, in the files that it has open: one may be gone from the disk.
+    package init(from other: StreamFollower) {
+        path = other.path
+        watcher = other.watcher
+        files = other.files.copy()
+        hasRotatedPatterns = other.hasRotatedPatterns
+        machine = other.machine
+        unreadable = other.unreadable
+        seen = other.seen
+        done = other.done
+        gaps = other.gaps
+        knownFingerprints = other.knownFingerprints
+        anythingGrew = true
+        isWatched = other.isWatched
+        hasBacklog = other.hasBacklog
+        opened = other.opened
+        for (stream, position) in zip(other.streams, other.positions) {
+            streams.append(OpenStream(from: stream, offset: position.position.offset))
         }
     }
 
-    private func begin(_ start: StartPosition) throws(SystemError) {
+    private func begin(_ start: StartPosition, _ before: (Event) -> Void) throws(SystemError) {
         try retryingWhereMoved { () throws(SystemError) in
             let found = try look()
             let beginning = try start.resolve(found)
@@ -93,10 +110,38 @@ public final class StreamFollower {
             notices += beginning.notices
             lastEventIdentifier = beginning.lastEventIdentifier
             knownFingerprints = beginning.known
+            resumed = beginning.resumed.map { saved, found in
+                var position = saved
+                position.inode = found.key.inode
+                return ResumedFile(
+                    saved: saved, position: position, end: found.compression == nil ? found.size : .max)
+            }
             note(found, without: beginning.plan.dropFirst(count).map(\.file.key))
             add(streams)
+            learn(from: found, before)
             // All that was opened is to be read first.
             anythingGrew = hasBacklog
+        }
+    }
+
+    /// Looks at what lies before the start, in files that are done with too: a run's last number is what counts.
+    private func learn(from found: [FoundFile], _ before: (Event) -> Void) {
+        guard let first = found.firstIndex(where: { file in streams.contains { $0.key == file.key } }) else {
+            return
+        }
+        for file in found[first...] {
+            let open = streams.first { $0.key == file.key }
+            if open == nil, hasBacklog, !seen.contains(SeenFile(fingerprint: file.fingerprint, key: file.key))
+            {
+                continue
+            }
+            let read = (open ?? (try? OpenStream(file, offset: file.size)))?.eventsBefore()
+            // What older files say is old where a newer one isn't known.
+            if read?.isAll != true { gaps = GapFinder() }
+            for event in read?.events ?? [] {
+                _ = gaps.look(at: event.runPosition)
+                before(event)
+            }
         }
     }
 
@@ -143,7 +188,10 @@ public final class StreamFollower {
                     return notices.isEmpty ? nil : try next(where: isWanted)
                 }
                 // The newest one's batch first, given out last.
+                let wasUnread = newest.isUnrecognisable
                 anythingGrew = try fill(newest)
+                // It may have been copied and truncated before anything of it was read.
+                if wasUnread { try openUnseen(newest) }
                 phase = .drain(0)
             case .drain(let index):
                 let stream = streams[index]
@@ -161,7 +209,9 @@ public final class StreamFollower {
                 }
                 if stream.offset > begin { return .passedOver }
                 if index < streams.count - 1 {
-                    if try fill(stream) {
+                    let count = streams.count
+                    // A copy of it may have come before it.
+                    if try fill(stream) || streams.count > count {
                         anythingGrew = true
                     } else {
                         machine.readToEnd(stream.key)
@@ -219,6 +269,9 @@ public final class StreamFollower {
     private func openNewer() throws(SystemError) {
         // First all of those that are open, so that they can be closed.
         if hasBacklog && anythingGrew { return }
+        let unread = streams.last.flatMap { $0.isUnrecognisable ? $0 : nil }
+        learnFirstLines()
+        if let unread { try openUnseen(unread) }
         try retryingWhereMoved { () throws(SystemError) in
             let found = try look()
             let newer = newer(in: found)
@@ -237,25 +290,23 @@ public final class StreamFollower {
         let open = Set(streams.map(\.key))
         let newest = streams.last
         let line = newest?.position.fingerprint ?? ""
-        // By another inode where it was compressed since.
+        // By another inode where it was compressed since, or copied and removed.
         let position =
             found.firstIndex { $0.key == newest?.key }
             ?? found.lastIndex { $0.compression != nil && !line.isEmpty && $0.fingerprint == line }
+            ?? found.lastIndex { !line.isEmpty && $0.fingerprint == line }
+            // Where it is gone, what came before it tells.
+            ?? found.lastIndex { open.contains($0.key) || isSeen($0) }
         return found.enumerated().filter { index, file in
             if open.contains(file.key) { return false }
             if file.path == path { return true }
             // Rotated while it was empty: a writer that had it open may still write into it.
             if file.firstLine == nil { return index > position ?? -1 }
-            guard let position else {
-                return !seen.contains {
-                    $0.fingerprint == file.fingerprint && (file.compression != nil || $0.key == file.key)
-                }
-            }
             // A copy of a file that is read is not a newer one.
             let isCopy =
                 file.isOddlyNamed
                 && (file.fingerprint == line || knownFingerprints.contains(file.fingerprint))
-            return index > position && !isCopy
+            return index > position ?? -1 && !isCopy
         }.map(\.element)
     }
 
@@ -289,10 +340,7 @@ public final class StreamFollower {
 
     private func add(_ newer: [OpenStream]) {
         guard !newer.isEmpty else { return }
-        for stream in newer {
-            stream.number = opened
-            opened += 1
-        }
+        for stream in newer { number(stream) }
         streams += newer
         let now = MonotonicClock.nanoseconds()
         machine.opened(newer.map(\.key), now: now)
@@ -320,7 +368,10 @@ public final class StreamFollower {
         let finished = machine.finished(now: turnBegan)
         guard !finished.isEmpty else { return }
         for stream in streams where finished.contains(stream.key) && !stream.isCompressed {
-            done[SeenFile(fingerprint: stream.position.fingerprint, key: stream.key)] = stream.offset
+            let file = SeenFile(fingerprint: stream.position.fingerprint, key: stream.key)
+            done[file] = stream.offset
+            // It may have had no line yet when it was seen.
+            seen.insert(file)
         }
         streams.removeAll { finished.contains($0.key) }
     }
@@ -331,14 +382,19 @@ public final class StreamFollower {
     }
 
     private func fill(_ stream: OpenStream) throws(SystemError) -> Bool {
+        let before = stream.position
         let (truncation, grew) = try stream.fill()
         switch truncation {
         case .none: break
         case .startOver:
+            machine.beganAnew(stream.key, now: turnBegan)
+            let isCopied = try openCopies(of: stream, readUpTo: before)
             // What comes now is another file, whatever the inode says.
-            stream.number = opened
-            opened += 1
-            notices.append("\(stream.name) was truncated: what was not yet read of it is lost")
+            number(stream)
+            notices.append(
+                isCopied
+                    ? "\(stream.name) was copied and truncated: what was written between the two is lost"
+                    : "\(stream.name) was truncated: what was not yet read of it is lost")
         case .lostItsEnd:
             notices.append("\(stream.name) is shorter than what was read of it: going on at its end")
         }
@@ -346,6 +402,68 @@ public final class StreamFollower {
         if grew { machine.grew(stream.key, now: MonotonicClock.nanoseconds()) }
         if stream.firstLine != nil { machine.recognisable(stream.key) }
         return grew
+    }
+
+    /// Opens what was copied of a file before it was truncated: what was not yet read of it is there, and a cursor
+    /// recognises the copy as long as the file itself has no line.
+    ///
+    /// - Parameter position: how far the file had been read.
+    /// - Returns: whether there is a copy.
+    private func openCopies(of stream: OpenStream, readUpTo position: Cursor.File) throws(SystemError) -> Bool
+    {
+        learnFirstLines()
+        let found = try look()
+        let index = found.firstIndex { $0.key == stream.key } ?? found.count
+        let open = Set(streams.map(\.key))
+        let copy = found[..<index].lastIndex {
+            !position.fingerprint.isEmpty && $0.fingerprint == position.fingerprint && !open.contains($0.key)
+                && ($0.compression != nil || $0.size >= position.offset)
+        }
+        // It may have been copied and truncated more than once.
+        let newer = found[(copy ?? 0)..<index].enumerated().filter { offset, file in
+            copy != nil && offset == 0
+                || file.firstLine != nil && !open.contains(file.key) && (copy != nil || !isSeen(file))
+        }
+        for (offset, file) in newer {
+            let isCopy = copy != nil && offset == 0
+            let copied = try OpenStream(file, offset: isCopy ? position.offset : 0)
+            // The copy is the same file by another name.
+            if isCopy { copied.number = stream.number } else { number(copied) }
+            streams.insert(copied, at: streams.firstIndex { $0 === stream } ?? 0)
+            machine.inserted(copied.key, before: stream.key, now: turnBegan)
+            if copied.isCompressed { machine.answered(copied.key, .granted, now: turnBegan) }
+            seen.insert(SeenFile(fingerprint: file.fingerprint, key: file.key))
+        }
+        return !newer.isEmpty
+    }
+
+    private func openUnseen(_ stream: OpenStream) throws(SystemError) {
+        do throws(SystemError) { _ = try openCopies(of: stream, readUpTo: stream.position) } catch {
+            // Renamed just now: the next look finds it.
+            if !error.isMoved { throw error }
+        }
+    }
+
+    /// What open files begin with by now: by that they are found compressed.
+    private func learnFirstLines() {
+        for stream in streams where stream.isUnrecognisable && stream.learnFirstLine() {
+            machine.recognisable(stream.key)
+        }
+    }
+
+    private func isSeen(_ file: FoundFile) -> Bool {
+        if file.compression != nil, streams.contains(where: { $0.firstLine?.fingerprint == file.fingerprint })
+        {
+            return true
+        }
+        return seen.contains {
+            $0.fingerprint == file.fingerprint && (file.compression != nil || $0.key == file.key)
+        }
+    }
+
+    private func number(_ stream: OpenStream) {
+        stream.number = opened
+        opened += 1
     }
 
     /// Says what was read at `place`, and first what is missing before it.

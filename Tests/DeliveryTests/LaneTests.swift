@@ -72,6 +72,17 @@ struct LaneTests {
         #expect(cursor(&next)?.offset == 1000 && cursor(&next)?.done == nil && next.isIdle)
     }
 
+    @Test("what an earlier run did beyond its cursor stays in the cursor until that has passed it")
+    func aheadTwice() throws {
+        var lane = Lane(concurrency: 1)
+        lane.skip([20, 30], in: 0)
+        try offer(&lane, 0..<5)
+        let first = try begin(&lane, now: 0)
+        #expect(cursor(&lane)?.offset == 0 && cursor(&lane)?.done == [20, 30])
+        lane.finish(first.number)
+        #expect(cursor(&lane)?.offset == 30 && cursor(&lane)?.done == nil)
+    }
+
     @Test("events of one key stay in order, those of others overtake them")
     func keys() throws {
         var lane = Lane(concurrency: 4)

@@ -20,8 +20,9 @@ package final class TemporaryDirectory: Sendable {
 
     /// A directory in memory where the machine has one, for tests that make and remove thousands of files: on ext4 that
     /// becomes slower with every file that was removed.
-    package static func inMemory() throws -> TemporaryDirectory {
-        try TemporaryDirectory(in: access("/dev/shm", W_OK) == 0 ? "/dev/shm" : nil)
+    package static func inMemory(keepsEvents: Bool = true) throws -> TemporaryDirectory {
+        try TemporaryDirectory(
+            in: access("/dev/shm", W_OK) == 0 ? "/dev/shm" : nil, keepsEvents: keepsEvents)
     }
 
     deinit {
