@@ -21,6 +21,9 @@ struct LeavingHook {
 }
 
 extension Daemon {
+    /// How long until a hook that could not begin is tried again.
+    private static let comingPause: UInt64 = 5_000_000_000
+
     /// Goes on with another configuration: a hook that is the same in both goes on undisturbed; one that is not ends what
     /// it has begun, as at a stop, and goes on from its cursor as it is configured now.
     ///
@@ -36,6 +39,9 @@ extension Daemon {
                 mistakes.append("hook \(hook.name): \(error)")
             }
         }
+        do throws(SystemError) {
+            _ = try StreamFollower(path: new.stream, rotated: new.rotated, start: .end, watcher: nil)
+        } catch { mistakes.append("stream: \(error)") }
         guard mistakes.isEmpty else { throw ConfigurationError(mistakes: mistakes) }
         let isElsewhere =
             (new.stream, new.rotated, new.rotateWait)
@@ -87,17 +93,19 @@ extension Daemon {
 
     /// Puts hooks as they are configured now in the place of those that have ended, and those that are new.
     func succeed() {
-        guard isReloading || !leaving.isEmpty else { return }
+        guard isReloading || !leaving.isEmpty || !coming.isEmpty else { return }
         for each in leaving where each.hook.runner.hasStopped { save(each) }
         // With them their locks go.
         leaving.removeAll { $0.hook.runner.hasStopped }
+        guard clock() >= comingAfter else { return }
         let ready = coming.filter { hook in !leaving.contains { $0.hook.name == hook.name } }
-        coming.removeAll { ready.contains($0) }
-        var opened: [HookState] = []
-        for hook in ready {
-            do { opened.append(try open(hook)) } catch { log(.error, "\(error)", [("hook", hook.name)]) }
-        }
-        do throws(SystemError) { try begin(opened) } catch { log(.error, error.description) }
+        do {
+            try begin(try ready.map { hook in try open(hook) })
+        } catch { log(.error, "\(error)") }
+        // A hook that can't begin now, for whatever reason, is not forgotten.
+        let running = hooks.map(\.name)
+        coming.removeAll { running.contains($0.name) && ready.contains($0) }
+        comingAfter = coming.contains { ready.contains($0) } ? clock() + Self.comingPause : 0
         guard isReloading, leaving.isEmpty else { return }
         isReloading = false
         log(.info, "reloaded: \(hooks.count) hook\(hooks.count == 1 ? "" : "s")")

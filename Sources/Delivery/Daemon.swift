@@ -42,6 +42,8 @@ package final class Daemon {
     var leaving: [LeavingHook] = []
     /// Hooks that begin as soon as one of their name has left.
     var coming: [HookConfiguration] = []
+    /// When those are tried again that could not begin.
+    var comingAfter: UInt64 = 0
     let requests: RequestBox
     private let watchesRequests: Bool
     var isReloading = false
@@ -62,7 +64,7 @@ package final class Daemon {
         self.limits = limits
         self.clock = clock
         state = StateDirectory(configuration.state)
-        lock = try state.lock()
+        lock = try state.lock(patience: 2000)
         requests = RequestBox(state)
         // Without a watch they are looked at whenever anything else happens, and from time to time.
         watchesRequests = watcher?.watch(requests.directory) ?? false
@@ -87,6 +89,8 @@ package final class Daemon {
     }
 
     /// Lets hooks read from where they are; those that are at the same place read together.
+    ///
+    /// - Throws: `SystemError`; then those of them that no group has don't read.
     func begin(_ hooks: [HookState]) throws(SystemError) {
         var starts: [(start: Cursor?, hooks: [HookState])] = []
         for hook in hooks {
@@ -261,6 +265,7 @@ package final class Daemon {
         ends += groups.filter { !$0.isHeldUp }.compactMap(\.deadline)
         for group in groups { ends += group.hooks.compactMap(saveDeadline) }
         ends += hooks.compactMap(\.runner.deadline)
+        if !coming.isEmpty, comingAfter > 0 { ends.append(comingAfter) }
         let watched = watcher?.descriptor ?? -1
         if wait(until: ends, [watched, Interruption.descriptor, HangUp.descriptor]) { _ = watcher?.drain() }
     }

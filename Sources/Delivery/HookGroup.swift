@@ -34,7 +34,7 @@ final class HookState {
 
     /// Whether an event that matches its filter is for it; it is taken note of, for those that it causes.
     func wants(_ event: Event) -> Bool {
-        if !runner.hook.ownEvents, own.contains(event) { return false }
+        if !runner.hook.ownEvents, let cause = event.causedBy, own.contains(cause) { return false }
         own.note(event.identifier)
         return true
     }
@@ -93,6 +93,9 @@ final class HookGroup {
         self.numbers = numbers
         var index = FilterIndex(hooks.map(\.runner.hook.filter))
         self.follower = try follower { event in
+            if let cause = event.causedBy {
+                for hook in hooks { hook.own.follow(event.identifier, from: cause) }
+            }
             index.hooks(for: event).forEach { position in
                 if hooks[position].isResumed { _ = hooks[position].wants(event) }
             }
@@ -165,6 +168,10 @@ final class HookGroup {
             rest -= 1
             var wanted: FilterIndex.Hooks?
             let followed = try follower.next { record in
+                // Also what a hook doesn't want may lead to something that it does.
+                if let cause = record[.causedBy], let identifier = record[.eventIdentifier] {
+                    for hook in hooks { hook.own.follow(identifier, from: cause) }
+                }
                 let found = index.hooks(for: record)
                 wanted = found
                 return !found.isEmpty
@@ -182,7 +189,10 @@ final class HookGroup {
             case .gap(let gap):
                 notice("\(gap)")
                 guard let event = gap.event, let place = follower.place else { continue }
-                for hook in hooks where hook.runner.hook.gaps { offer(event, at: place, to: hook) }
+                for hook in hooks where hook.runner.hook.gaps {
+                    hook.own.note(event.identifier)
+                    offer(event, at: place, to: hook)
+                }
             case .event(let event):
                 guard let place = follower.place else { continue }
                 // One that was held back behind a gap was not looked at now.

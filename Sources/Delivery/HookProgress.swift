@@ -10,6 +10,8 @@ struct HookProgress {
     var lastEventIdentifier: String?
     /// Where the files were when the first of their unfinished events came, by the daemon's numbers.
     private var files: [Int: Cursor.File] = [:]
+    /// Where something was missing last, by file: of a gap and the event behind it either may be done before the other.
+    private var gaps: [Int: StreamPlace] = [:]
     /// What an earlier run did beyond its cursor: the ends of events, by file.
     private var doneBefore: [Int: Set<Int64>] = [:]
 
@@ -25,6 +27,7 @@ struct HookProgress {
     /// - Parameter file: the position of the event's file before it; asked where it isn't known.
     /// - Returns: whether it is still to be done.
     mutating func begins(at place: StreamPlace, file: () -> Cursor.File?) -> Bool {
+        if place.isGap { gaps[place.file] = place }
         if doneBefore[place.file]?.contains(place.end) == true { return false }
         if files[place.file] == nil { files[place.file] = file() }
         return true
@@ -41,7 +44,9 @@ struct HookProgress {
     ) -> Cursor {
         var low: [Int: Int64] = [:]
         var done: [Int: [Int64]] = [:]
+        var told = gaps
         for (place, isFinished) in events {
+            if place.isGap, !isFinished { told[place.file] = nil }
             if !isFinished {
                 if low[place.file] == nil { low[place.file] = place.begin }
             } else if low[place.file] != nil {
@@ -61,7 +66,9 @@ struct HookProgress {
             position.offset = low[file] ?? position.offset
             // Kept until the offset has passed it, although it was passed over: it may be read again after a restart.
             doneBefore[file] = doneBefore[file]?.filter { [offset = position.offset] in $0 > offset }
-            let ends = (done[file] ?? []) + (doneBefore[file] ?? [])
+            var ends = Set((done[file] ?? []) + (doneBefore[file] ?? []))
+            // It was told of, and the event behind it is not done.
+            if let gap = told[file], gap.begin == position.offset { ends.insert(gap.end) }
             position.done = ends.isEmpty ? nil : ends.sorted()
             return position
         }

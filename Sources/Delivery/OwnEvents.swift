@@ -11,11 +11,12 @@ struct OwnEvents {
     private var known: Set<Int> = []
     private var order = Queue<Int>()
 
-    /// Whether an event was caused by something the hook was told of; what that event causes is then its own too.
-    mutating func contains(_ event: Event) -> Bool {
-        guard let cause = event[.causedBy], known.contains(cause.hashValue) else { return false }
-        note(event.identifier)
-        return true
+    /// Whether the hook was told of an event, or that comes from one it was told of.
+    func contains(_ identifier: String) -> Bool { known.contains(identifier.hashValue) }
+
+    /// Another event is there, caused by one: whatever that one is, this one is too.
+    mutating func follow(_ identifier: String, from cause: String) {
+        if contains(cause) { note(identifier) }
     }
 
     /// The hook is told of an event.

@@ -34,6 +34,20 @@ package struct StateDirectory: Sendable {
 
     /// Takes the directory for this process; it is made where it isn't there.
     ///
+    /// - Parameter patience: how many milliseconds to wait for it: commands have it for a moment.
+    /// - Throws: `StateError`.
+    package func lock(patience: Int) throws -> Lock {
+        let end = MonotonicClock.nanoseconds() + UInt64(patience) * 1_000_000
+        while true {
+            do throws(StateError) { return try lock() } catch {
+                guard error.isInUse, MonotonicClock.nanoseconds() < end else { throw error }
+            }
+            try Interruption.sleep(milliseconds: 20)
+        }
+    }
+
+    /// Takes the directory for this process, or not at all.
+    ///
     /// - Throws: `StateError`.
     package func lock() throws(StateError) -> Lock {
         let lockPath = "\(path)/lock"

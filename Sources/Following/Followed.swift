@@ -25,6 +25,14 @@ public struct StreamPlace: Equatable, Sendable {
     /// Behind it.
     public let end: Int64
 
+    /// The place of what is missing before the event that begins here: inside its line, where no event ends.
+    package static func gap(file: Int, begin: Int64) -> StreamPlace {
+        StreamPlace(file: file, begin: begin, end: begin + 1)
+    }
+
+    /// Whether it is such a place.
+    package var isGap: Bool { end == begin + 1 }
+
     /// A place in a file that somebody else numbers.
     public init(file: Int, begin: Int64, end: Int64) {
         self.file = file

@@ -45,7 +45,7 @@ extension StreamGap: CustomStringConvertible {
     /// What is missing, and how that can be.
     public var description: String {
         let numbers =
-            missing.count == 1
+            missing.lowerBound == missing.upperBound
             ? "event \(missing.lowerBound) of run \(run) is"
             : "events \(missing.lowerBound) to \(missing.upperBound) of run \(run) are"
         return "\(numbers) missing: "

@@ -16,30 +16,30 @@ public final class StreamFollower {
     let watcher: DirectoryWatcher?
     private let files: StreamFiles
     private let hasRotatedPatterns: Bool
-    private(set) var machine: RotationMachine
-    private var streams: [OpenStream] = []
+    var machine: RotationMachine
+    var streams: [OpenStream] = []
     private var notices: [String] = []
     private var lastProblem = ""
     /// Rotated files that can't be read, and why: each is told once.
     private var unreadable: Set<String> = []
     /// The files that were there when the newest one was opened: none of them is newer.
-    private var seen: Set<SeenFile> = []
+    var seen: Set<SeenFile> = []
     /// How far files were read that are done with, as long as they are there: one may be moved back.
     private var done: [SeenFile: Int64] = [:]
     /// The files of the cursor that it began with, as they are now.
     package private(set) var resumed: [ResumedFile] = []
     /// What the cursor's files begin with.
-    private var knownFingerprints: Set<String> = []
+    var knownFingerprints: Set<String> = []
     private var phase = Phase.look
     private var anythingGrew = false
-    private var gaps = GapFinder()
+    var gaps = GapFinder()
     /// An event before which some are missing, where that was told and the event was not.
     private var held: (event: Event, place: StreamPlace, isWanted: Bool)?
-    private var turnBegan: UInt64 = 0
+    var turnBegan: UInt64 = 0
     /// Whether an event is certain to come when something happens at the path.
     private(set) var isWatched = false
     /// Whether there are newer files that were not opened yet.
-    private var hasBacklog = false
+    var hasBacklog = false
     private var lookFailed = false
     /// Where what `next` returned last lies; nil where it lies nowhere.
     public private(set) var place: StreamPlace?
@@ -124,27 +124,6 @@ public final class StreamFollower {
         }
     }
 
-    /// Looks at what lies before the start, in files that are done with too: a run's last number is what counts.
-    private func learn(from found: [FoundFile], _ before: (Event) -> Void) {
-        guard let first = found.firstIndex(where: { file in streams.contains { $0.key == file.key } }) else {
-            return
-        }
-        for file in found[first...] {
-            let open = streams.first { $0.key == file.key }
-            if open == nil, hasBacklog, !seen.contains(SeenFile(fingerprint: file.fingerprint, key: file.key))
-            {
-                continue
-            }
-            let read = (open ?? (try? OpenStream(file, offset: file.size)))?.eventsBefore()
-            // What older files say is old where a newer one isn't known.
-            if read?.isAll != true { gaps = GapFinder() }
-            for event in read?.events ?? [] {
-                _ = gaps.look(at: event.runPosition)
-                before(event)
-            }
-        }
-    }
-
     /// Whether anything of the stream is there.
     public var isThere: Bool { !streams.isEmpty }
 
@@ -190,8 +169,8 @@ public final class StreamFollower {
                 // The newest one's batch first, given out last.
                 let wasUnread = newest.isUnrecognisable
                 anythingGrew = try fill(newest)
-                // It may have been copied and truncated before anything of it was read.
-                if wasUnread { try openUnseen(newest) }
+                // It may have been copied and truncated before anything of it was read; not with a first line that long.
+                if wasUnread, newest.firstLine != nil || newest.isUnrecognisable { try openUnseen(newest) }
                 phase = .drain(0)
             case .drain(let index):
                 let stream = streams[index]
@@ -257,7 +236,7 @@ public final class StreamFollower {
     }
 
     /// All files of the stream; those that can't be read are told.
-    private func look() throws(SystemError) -> [FoundFile] {
+    func look() throws(SystemError) -> [FoundFile] {
         let (found, problems) = try files.look()
         for problem in problems.map(\.error.description) where unreadable.insert(problem).inserted {
             notices.append("\(problem): what is in it is passed over")
@@ -284,30 +263,6 @@ public final class StreamFollower {
             note(found, without: newer.dropFirst(count).map(\.key))
             add(streams)
         }
-    }
-
-    private func newer(in found: [FoundFile]) -> [FoundFile] {
-        let open = Set(streams.map(\.key))
-        let newest = streams.last
-        let line = newest?.position.fingerprint ?? ""
-        // By another inode where it was compressed since, or copied and removed.
-        let position =
-            found.firstIndex { $0.key == newest?.key }
-            ?? found.lastIndex { $0.compression != nil && !line.isEmpty && $0.fingerprint == line }
-            ?? found.lastIndex { !line.isEmpty && $0.fingerprint == line }
-            // Where it is gone, what came before it tells.
-            ?? found.lastIndex { open.contains($0.key) || isSeen($0) }
-        return found.enumerated().filter { index, file in
-            if open.contains(file.key) { return false }
-            if file.path == path { return true }
-            // Rotated while it was empty: a writer that had it open may still write into it.
-            if file.firstLine == nil { return index > position ?? -1 }
-            // A copy of a file that is read is not a newer one.
-            let isCopy =
-                file.isOddlyNamed
-                && (file.fingerprint == line || knownFingerprints.contains(file.fingerprint))
-            return index > position ?? -1 && !isCopy
-        }.map(\.element)
     }
 
     /// Remembers what was found.
@@ -404,64 +359,7 @@ public final class StreamFollower {
         return grew
     }
 
-    /// Opens what was copied of a file before it was truncated: what was not yet read of it is there, and a cursor
-    /// recognises the copy as long as the file itself has no line.
-    ///
-    /// - Parameter position: how far the file had been read.
-    /// - Returns: whether there is a copy.
-    private func openCopies(of stream: OpenStream, readUpTo position: Cursor.File) throws(SystemError) -> Bool
-    {
-        learnFirstLines()
-        let found = try look()
-        let index = found.firstIndex { $0.key == stream.key } ?? found.count
-        let open = Set(streams.map(\.key))
-        let copy = found[..<index].lastIndex {
-            !position.fingerprint.isEmpty && $0.fingerprint == position.fingerprint && !open.contains($0.key)
-                && ($0.compression != nil || $0.size >= position.offset)
-        }
-        // It may have been copied and truncated more than once.
-        let newer = found[(copy ?? 0)..<index].enumerated().filter { offset, file in
-            copy != nil && offset == 0
-                || file.firstLine != nil && !open.contains(file.key) && (copy != nil || !isSeen(file))
-        }
-        for (offset, file) in newer {
-            let isCopy = copy != nil && offset == 0
-            let copied = try OpenStream(file, offset: isCopy ? position.offset : 0)
-            // The copy is the same file by another name.
-            if isCopy { copied.number = stream.number } else { number(copied) }
-            streams.insert(copied, at: streams.firstIndex { $0 === stream } ?? 0)
-            machine.inserted(copied.key, before: stream.key, now: turnBegan)
-            if copied.isCompressed { machine.answered(copied.key, .granted, now: turnBegan) }
-            seen.insert(SeenFile(fingerprint: file.fingerprint, key: file.key))
-        }
-        return !newer.isEmpty
-    }
-
-    private func openUnseen(_ stream: OpenStream) throws(SystemError) {
-        do throws(SystemError) { _ = try openCopies(of: stream, readUpTo: stream.position) } catch {
-            // Renamed just now: the next look finds it.
-            if !error.isMoved { throw error }
-        }
-    }
-
-    /// What open files begin with by now: by that they are found compressed.
-    private func learnFirstLines() {
-        for stream in streams where stream.isUnrecognisable && stream.learnFirstLine() {
-            machine.recognisable(stream.key)
-        }
-    }
-
-    private func isSeen(_ file: FoundFile) -> Bool {
-        if file.compression != nil, streams.contains(where: { $0.firstLine?.fingerprint == file.fingerprint })
-        {
-            return true
-        }
-        return seen.contains {
-            $0.fingerprint == file.fingerprint && (file.compression != nil || $0.key == file.key)
-        }
-    }
-
-    private func number(_ stream: OpenStream) {
+    func number(_ stream: OpenStream) {
         stream.number = opened
         opened += 1
     }
@@ -474,8 +372,7 @@ public final class StreamFollower {
         case .event(let event):
             guard let missing, let place else { return .event(event) }
             held = (event, place, isWanted)
-            // Inside the event's line, where no event ends: a place of its own.
-            self.place = StreamPlace(file: place.file, begin: place.begin, end: place.begin + 1)
+            self.place = .gap(file: place.file, begin: place.begin)
             return .gap(StreamGap(missing, before: event))
         case .unreadable(let problem, let excerpt):
             return .unreadable(problem, excerpt: excerpt, file: stream.name)
@@ -490,10 +387,4 @@ public final class StreamFollower {
         // All of them, also where the first one fails.
         isWatched = directories.map { watcher?.watch($0) ?? false }.allSatisfy { $0 }
     }
-}
-
-/// A file that was seen, by what it begins with and by its inode: files may begin alike, and inodes come again.
-private struct SeenFile: Hashable {
-    let fingerprint: String
-    let key: FileKey
 }

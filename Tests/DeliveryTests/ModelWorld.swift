@@ -10,15 +10,15 @@ import Support
 import Synchronization
 
 /// What the daemon said, and how much was in the ledger then.
-private final class ModelLog: Sendable {
+final class ModelLog: Sendable {
     struct Line {
         let message: String
         let details: [String: String]
         let ledger: Int
     }
 
-    private let lines = Mutex<[Line]>([])
-    private let ledger: String
+    let lines = Mutex<[Line]>([])
+    let ledger: String
 
     init(ledger: String) { self.ledger = ledger }
 
@@ -42,32 +42,32 @@ private final class ModelLog: Sendable {
 
 /// A stream, its daemon and what they must have done.
 final class ModelWorld {
-    private let disk: ModelDisk
-    private let program: ModelProgram
-    private let model: ReferenceModel
-    private var configuration: Configuration
-    private let said: ModelLog
-    private let ledger: String
-    private var ledgerOffset = 0
-    private var unread: [UInt8] = []
-    private var daemon: Daemon?
+    let disk: ModelDisk
+    let program: ModelProgram
+    let model: ReferenceModel
+    var configuration: Configuration
+    let said: ModelLog
+    let ledger: String
+    var ledgerOffset = 0
+    var unread: [UInt8] = []
+    var daemon: Daemon?
     /// How many daemons there were.
-    private var life = 0
+    var life = 0
     /// What the daemon's clock is ahead of the machine's: time passes where a test would only wait.
-    private var ahead: UInt64 = 0
+    var ahead: UInt64 = 0
     /// Programs that hang: hook and event.
-    private var hanging: Set<[String]> = []
-    private var paused: Set<String> = []
-    private var isReloaded = false
-    private var isLocked = false
-    private var reloading: ReferenceModel.Hook?
-    private var generations = 0
+    var hanging: Set<[String]> = []
+    var paused: Set<String> = []
+    var isReloaded = false
+    var isLocked = false
+    var reloading: ReferenceModel.Hook?
+    var generations = 0
     /// What the daemon said, for whoever looks for a failure's reason.
-    private(set) var story: [String] = []
+    var story: [String] = []
 
-    private static let attempts = 3
+    static let attempts = 3
 
-    private var hooks: [ReferenceModel.Hook] { model.hooks }
+    var hooks: [ReferenceModel.Hook] { model.hooks }
 
     init(_ scheme: ModelDisk.Scheme, _ program: ModelProgram) throws {
         disk = try ModelDisk(scheme)
@@ -91,9 +91,9 @@ final class ModelWorld {
         }
     }
 
-    private static let grace = 0.2
+    static let grace = 0.2
 
-    private func configured(_ hook: ReferenceModel.Hook) -> HookConfiguration {
+    func configured(_ hook: ReferenceModel.Hook) -> HookConfiguration {
         let words = [
             program.path, hook.concurrency == nil ? "pipe" : "exec", hook.name, ledger, control(hook.name),
         ]
@@ -113,9 +113,9 @@ final class ModelWorld {
         return configured
     }
 
-    private func control(_ hook: String) -> String { disk.directory.path("tell-\(hook)") }
+    func control(_ hook: String) -> String { disk.directory.path("tell-\(hook)") }
 
-    private var now: UInt64 { MonotonicClock.nanoseconds() + ahead }
+    var now: UInt64 { MonotonicClock.nanoseconds() + ahead }
 
     // MARK: Steps
 
@@ -143,7 +143,7 @@ final class ModelWorld {
         return world.model.problems.joined(separator: "; ").replacing(ModelWriter.runEnding, with: "")
     }
 
-    private func perform(_ step: ModelStep) throws {
+    func perform(_ step: ModelStep) throws {
         switch step {
         case .write(let writer, let count, let key):
             try disk.write(disk.writers[writer], count, key: key, looks: true)
@@ -174,11 +174,11 @@ final class ModelWorld {
         }
     }
 
-    private func pick<Element>(_ elements: [Element], _ number: Int) -> Element? {
+    func pick<Element>(_ elements: [Element], _ number: Int) -> Element? {
         elements.isEmpty ? nil : elements[number % elements.count]
     }
 
-    private func performOnHook(_ step: ModelStep) throws {
+    func performOnHook(_ step: ModelStep) throws {
         switch step {
         case .tell(let number, let what):
             let path = control(hooks[number].name)
@@ -196,7 +196,7 @@ final class ModelWorld {
 
     // MARK: Files
 
-    private func copyTruncate(between count: Int) throws {
+    func copyTruncate(between count: Int) throws {
         try disk.copyTruncate { file, copy in
             model.moved(from: file.number, to: copy.number)
             if count > 0 { try disk.write(disk.writers[0], count, key: 0, looks: true) }
@@ -204,12 +204,12 @@ final class ModelWorld {
         }
     }
 
-    private func remove(_ file: ModelFile) {
+    func remove(_ file: ModelFile) {
         disk.remove(file)
         model.removed(file.number, isOpen: daemon != nil && file.readIn == life)
     }
 
-    private func replace(_ number: Int) throws {
+    func replace(_ number: Int) throws {
         let files =
             daemon == nil ? disk.files : disk.rotated.filter { !disk.isHeld($0) && !ModelDisk.isOpen($0) }
         guard let file = pick(files, number) else { return }
@@ -217,7 +217,7 @@ final class ModelWorld {
         model.removed(file.number, isOpen: false)
     }
 
-    private func losePower(_ bytes: Int) throws {
+    func losePower(_ bytes: Int) throws {
         kill()
         for writer in disk.writers { writer.begin() }
         if let live = disk.live {
@@ -234,7 +234,7 @@ final class ModelWorld {
 
     // MARK: The daemon
 
-    private func start() throws {
+    func start() throws {
         guard daemon == nil else { return }
         life += 1
         model.started()
@@ -256,7 +256,7 @@ final class ModelWorld {
         }
     }
 
-    private func kill() {
+    func kill() {
         guard daemon != nil else { return }
         daemon = nil
         digest()
@@ -264,7 +264,7 @@ final class ModelWorld {
         hanging = []
     }
 
-    private func stop() {
+    func stop() {
         guard let daemon else { return }
         let began = MonotonicClock.nanoseconds()
         daemon.stop()
@@ -277,18 +277,18 @@ final class ModelWorld {
     }
 
     @discardableResult
-    private func turn() -> Bool {
+    func turn() -> Bool {
         defer { digest() }
         noteUnrecognisable()
         return daemon?.turn(now: now) ?? false
     }
 
-    private func noteUnrecognisable() {
+    func noteUnrecognisable() {
         for file in disk.files where file.ends.isEmpty { file.wasUnrecognisable = true }
     }
 
     /// Takes turns until something is so; time passes where programs hang.
-    private func pump(_ what: String, until condition: (_ isBusy: Bool) -> Bool) throws {
+    func pump(_ what: String, until condition: (_ isBusy: Bool) -> Bool) throws {
         let limit = MonotonicClock.nanoseconds() + 20_000_000_000
         var quiet = 0
         while true {
@@ -306,7 +306,7 @@ final class ModelWorld {
         }
     }
 
-    private func settle(isSaved: Bool) throws {
+    func settle(isSaved: Bool) throws {
         guard daemon != nil else { return }
         try idle()
         if isSaved {
@@ -322,7 +322,7 @@ final class ModelWorld {
         model.settled(isSaved: isSaved, isRecognisable: disk.live?.ends.isEmpty == false)
     }
 
-    private func idle() throws {
+    func idle() throws {
         var turns = 0
         try pump("all is done") { isBusy in
             turns = !isBusy && isIdle ? turns + 1 : 0
@@ -330,159 +330,11 @@ final class ModelWorld {
         }
     }
 
-    private var isIdle: Bool {
+    var isIdle: Bool {
         daemon?.runners.allSatisfy { runner in
             if !runner.isPaused { return runner.isIdle }
             if case .pipe = runner.hook.target { return true }
             return runner.descriptors.isEmpty
         } ?? true
-    }
-
-    // MARK: Hooks
-
-    private func ask(_ action: String, _ hook: String) throws {
-        let text = "{\"action\":\"\(action)\",\"hook\":\"\(hook)\",\"identifiers\":[]}"
-        try Files.replace(
-            disk.directory.path("state/requests/\(RandomIdentifier.hex(4)).json"), with: Array(text.utf8),
-            sync: false)
-        turn()
-    }
-
-    private func setAway(_ hook: ReferenceModel.Hook, _ isAway: Bool, isSilent: Bool) {
-        hook.isAway = isAway
-        hook.isSilent = isSilent
-    }
-
-    private func isConfigured(_ hook: ReferenceModel.Hook) -> Bool {
-        configuration.hooks.contains { $0.name == hook.name }
-    }
-
-    private func pause(_ hook: ReferenceModel.Hook) throws {
-        guard isConfigured(hook), paused.insert(hook.name).inserted else { return }
-        guard let daemon else {
-            try StateDirectory(configuration.state).setPaused(hook.name, true)
-            return setAway(hook, true, isSilent: true)
-        }
-        try ask("pause", hook.name)
-        setAway(hook, true, isSilent: false)
-        // A long-lived program may still have something to read.
-        guard hook.concurrency != nil else { return }
-        try pump("the paused hook has ended what it began") { _ in
-            daemon.runners.allSatisfy { $0.hook.name != hook.name || $0.descriptors.isEmpty }
-        }
-        setAway(hook, true, isSilent: true)
-    }
-
-    private func resume(_ hook: ReferenceModel.Hook) throws {
-        guard isConfigured(hook), paused.remove(hook.name) != nil else { return }
-        setAway(hook, false, isSilent: false)
-        if daemon == nil {
-            try StateDirectory(configuration.state).setPaused(hook.name, false)
-        } else {
-            try ask("resume", hook.name)
-        }
-    }
-
-    private func reload(_ hook: ReferenceModel.Hook, leaves: Bool) throws {
-        generations += 1
-        let index = configuration.hooks.firstIndex { $0.name == hook.name }
-        if let index, leaves {
-            configuration.hooks.remove(at: index)
-        } else if let index {
-            configuration.hooks[index] = configured(hook)
-        } else {
-            configuration.hooks.append(configured(hook))
-        }
-        let isAway = !isConfigured(hook) || paused.contains(hook.name)
-        guard let daemon else { return setAway(hook, isAway, isSilent: isAway) }
-        if !isAway { setAway(hook, false, isSilent: false) }
-        reloading = hook
-        repeat {
-            // As at a start: another test's process may have the cursor's lock for a moment.
-            (isReloaded, isLocked) = (false, false)
-            try daemon.reload(configuration)
-            try pump("the configuration is read again") { _ in isReloaded }
-        } while isLocked && model.problems.isEmpty
-        reloading = nil
-        if isAway { setAway(hook, true, isSilent: true) }
-    }
-
-    // MARK: What was told
-
-    /// Gives the model what the ledger says and what the daemon said, as it came.
-    private func digest() {
-        for line in said.take() {
-            readLedger(upTo: line.ledger)
-            story.append("\(line.message) \(line.details)")
-            if line.message.hasPrefix("reloaded"), let hook = reloading {
-                model.ended(hook)
-                hanging = hanging.filter { $0[0] != hook.name }
-                isReloaded = true
-            }
-            if line.message.contains("is in use by another process") { isLocked = true }
-            if let missing = missing(line.message) { model.reported(missing) }
-            guard let name = line.details["hook"], let hook = model.hook(name),
-                let event = line.details["event"],
-                let attempt = line.details["attempt"].flatMap({ Int($0) })
-            else { continue }
-            if line.message.contains("put with the dead letters") {
-                hanging.remove([name, event])
-                model.gaveUp(event, hook, attempt: attempt)
-            } else if line.message.contains("again in") {
-                hanging.remove([name, event])
-                if line.message.hasPrefix("not done after") { model.timedOut(event, hook, attempt: attempt) }
-            }
-        }
-        readLedger(upTo: .max)
-    }
-
-    /// The events that a line of the log says are missing: `event 3 of run R is missing: …`, `events 3 to 5 of run R …`.
-    private func missing(_ message: String) -> [String]? {
-        let words = message.split(separator: " ")
-        guard words.count > 5, words[0].hasPrefix("event"), let first = Int(words[1]),
-            let run = words.firstIndex(of: "run").map({ words[$0 + 1] })
-        else { return nil }
-        let last = words[2] == "to" ? Int(words[3]) ?? first : first
-        return (first...last).map { "\(run):\($0)" }
-    }
-
-    private func readLedger(upTo end: Int) {
-        guard let file = try? OwnedDescriptor(opening: ledger, O_RDONLY) else { return }
-        var chunk = [UInt8](repeating: 0, count: 16 << 10)
-        while ledgerOffset < end {
-            let count = pread(file.raw, &chunk, min(chunk.count, end - ledgerOffset), off_t(ledgerOffset))
-            guard count > 0 else { break }
-            unread += chunk[..<count]
-            ledgerOffset += count
-        }
-        while let feed = unread.firstIndex(of: UInt8(ascii: "\n")) {
-            let words = String(decoding: unread[..<feed], as: UTF8.self).split(separator: " ").map(
-                String.init)
-            unread.removeSubrange(...feed)
-            guard words.count == 4, let hook = model.hook(words[0]) else { continue }
-            story.append(words.joined(separator: " "))
-            if words[3] == "hangs" { hanging.insert([words[0], words[1]]) }
-            model.told(words[1], hook, attempt: Int(words[2]) ?? -1, isDone: words[3] == "done")
-        }
-    }
-
-    /// Everything is well again, and must have come then.
-    private func finish() throws {
-        for hook in hooks { unlink(control(hook.name)) }
-        try start()
-        for hook in hooks {
-            if !isConfigured(hook) { try reload(hook, leaves: false) }
-            try resume(hook)
-        }
-        for writer in disk.writers { try disk.complete(writer) }
-        try settle(isSaved: true)
-        for hook in hooks {
-            let letters = DeadLetters(hook: hook.name, state: configuration.state)
-            let found = Set(try letters.all().map(\.event.identifier))
-            if !hook.dead.isSubset(of: found) {
-                throw SupportError("\(hook.name) gave up \(hook.dead), its dead letters are \(found)")
-            }
-        }
-        stop()
     }
 }
