@@ -68,6 +68,7 @@ final class ModelWorld {
     private static let attempts = 3
 
     private var hooks: [ReferenceModel.Hook] { model.hooks }
+    private func hook(_ name: String) -> ReferenceModel.Hook? { hooks.first { $0.name == name } }
 
     init(_ scheme: ModelDisk.Scheme, _ program: ModelProgram) throws {
         disk = try ModelDisk(scheme)
@@ -200,7 +201,7 @@ final class ModelWorld {
         try disk.copyTruncate { file, copy in
             model.moved(from: file.number, to: copy.number)
             if count > 0 { try disk.write(disk.writers[0], count, key: 0, looks: true) }
-            for (event, _) in file.ends { model.truncated(event) }
+            for (event, _) in file.ends { model.lost(event, isTruncated: true) }
         }
     }
 
@@ -421,7 +422,7 @@ final class ModelWorld {
             }
             if line.message.contains("is in use by another process") { isLocked = true }
             if let missing = missing(line.message) { model.reported(missing) }
-            guard let name = line.details["hook"], let hook = model.hook(name),
+            guard let name = line.details["hook"], let hook = self.hook(name),
                 let event = line.details["event"],
                 let attempt = line.details["attempt"].flatMap({ Int($0) })
             else { continue }
@@ -459,7 +460,7 @@ final class ModelWorld {
             let words = String(decoding: unread[..<feed], as: UTF8.self).split(separator: " ").map(
                 String.init)
             unread.removeSubrange(...feed)
-            guard words.count == 4, let hook = model.hook(words[0]) else { continue }
+            guard words.count == 4, let hook = self.hook(words[0]) else { continue }
             story.append(words.joined(separator: " "))
             if words[3] == "hangs" { hanging.insert([words[0], words[1]]) }
             model.told(words[1], hook, attempt: Int(words[2]) ?? -1, isDone: words[3] == "done")
