@@ -20,7 +20,7 @@ final class OpenStream {
     /// What went wrong with a compressed file, until it is told.
     private var problem: String?
     /// Set once the file is so long that it will never have one.
-    private var hasNoFirstLine = false
+    private(set) var hasNoFirstLine = false
     /// The last bytes that were read: a file truncated and grown again may begin as before, but doesn't go on so.
     private var tail: [UInt8] = []
     private static let tailLength: Int64 = 64

@@ -167,10 +167,10 @@ public final class StreamFollower {
                     return notices.isEmpty ? nil : try next(where: isWanted)
                 }
                 // The newest one's batch first, given out last.
-                let wasUnread = newest.isUnrecognisable
+                let wasUnread = newest.isUnrecognisable && newest.reader.readOffset == 0
                 anythingGrew = try fill(newest)
-                // It may have been copied and truncated before anything of it was read; not with a first line that long.
-                if wasUnread, newest.firstLine != nil || newest.isUnrecognisable { try openUnseen(newest) }
+                // It may have been copied and truncated before anything of it was read.
+                if wasUnread && !newest.hasNoFirstLine { try openUnseen(newest) }
                 phase = .drain(0)
             case .drain(let index):
                 let stream = streams[index]

@@ -36,7 +36,6 @@ final class ReferenceModel {
         fileprivate var mayDangle = false
         /// What it was told of in the daemon's present life.
         fileprivate var told: Set<String> = []
-
         init(_ name: String, concurrency: Int?, isOrderedByKey: Bool = false, key: String? = nil) {
             (self.name, self.concurrency) = (name, concurrency)
             (self.isOrderedByKey, self.key) = (isOrderedByKey, key)
@@ -46,13 +45,12 @@ final class ReferenceModel {
             repeatable.formUnion(done.subtracting(saved))
             repeats = repeats == .max || concurrency == nil ? .max : repeats + (concurrency ?? 0)
         }
-
-        fileprivate func begin() {
+        fileprivate func begin(forgets: Bool = false) {
             (begun, attempts) = ([:], [:])
+            if forgets { told = [] }
             if mayDangle { (repeatable, repeats) = (done, .max) }
         }
     }
-
     let hooks: [Hook]
     private let attempts: Int
     private var events: [String: (run: String, key: String, file: Int)] = [:]
@@ -65,12 +63,7 @@ final class ReferenceModel {
     private var gaps: (expected: Set<String>, reported: Set<String>) = ([], [])
     /// What is wrong; empty where nothing is.
     private(set) var problems: [String] = []
-
     init(_ hooks: [Hook], attempts: Int) { (self.hooks, self.attempts) = (hooks, attempts) }
-
-    func hook(_ name: String) -> Hook? { hooks.first { $0.name == name } }
-
-    // MARK: The stream
 
     /// An event is whole in a file.
     func wrote(_ event: String, of run: String, key: String, in file: Int) {
@@ -91,14 +84,11 @@ final class ReferenceModel {
         for hook in hooks where !isOpen || hook.isAway { excuse(hook, [file]) }
     }
 
-    /// A truncation took an event away.
-    func truncated(_ event: String) {
-        truncated.insert(event)
-        lost(event)
+    /// Nobody can read an event any more; where a truncation took it, that must be reported.
+    func lost(_ event: String, isTruncated: Bool = false) {
+        if isTruncated { truncated.insert(event) }
+        for hook in hooks { hook.excused.insert(event) }
     }
-
-    /// Nobody can read an event any more.
-    func lost(_ event: String) { for hook in hooks { hook.excused.insert(event) } }
 
     /// A file is no longer what a cursor knows it by.
     func lostItsBeginning() { for hook in hooks { hook.mayDangle = true } }
@@ -109,14 +99,8 @@ final class ReferenceModel {
         for (event, found) in events where files.contains(found.file) { hook.excused.insert(event) }
     }
 
-    // MARK: The daemon
-
-    func started() {
-        for hook in hooks {
-            hook.begin()
-            hook.told = []
-        }
-    }
+    /// It begins.
+    func started() { for hook in hooks { hook.begin(forgets: true) } }
 
     /// It was killed, or has stopped.
     func ended(isKilled: Bool) {
@@ -128,8 +112,8 @@ final class ReferenceModel {
 
     /// A hook was made to end what it had begun, and begins anew.
     func ended(_ hook: Hook) {
-        hook.allowUnsaved()
         excuse(hook, gone)
+        hook.allowUnsaved()
         hook.begin()
     }
 
@@ -156,8 +140,6 @@ final class ReferenceModel {
             problems.append("\(event) is said to be missing")
         }
     }
-
-    // MARK: The ledger
 
     /// A hook's program was told of an event; `attempt` is 0 where it isn't told which one it is.
     func told(_ event: String, _ hook: Hook, attempt: Int, isDone: Bool) {
@@ -193,11 +175,9 @@ final class ReferenceModel {
     private func wants(_ hook: Hook, _ event: String) -> Bool {
         hook.key == nil || events[event]?.key == hook.key
     }
-
     private func order(_ event: String, _ hook: Hook) -> String {
         hook.isOrderedByKey ? events[event]?.key ?? "" : ""
     }
-
     private func isMissing(_ event: String, _ hook: Hook, _ order: String? = nil) -> Bool {
         wants(hook, event) && order ?? self.order(event, hook) == self.order(event, hook)
             && !hook.done.contains(event) && !hook.excused.contains(event)

@@ -91,7 +91,7 @@ extension ModelWorld {
             }
             if line.message.contains("is in use by another process") { isLocked = true }
             if let missing = missing(line.message) { model.reported(missing) }
-            guard let name = line.details["hook"], let hook = model.hook(name),
+            guard let name = line.details["hook"], let hook = self.hook(name),
                 let event = line.details["event"],
                 let attempt = line.details["attempt"].flatMap({ Int($0) })
             else { continue }
@@ -129,7 +129,7 @@ extension ModelWorld {
             let words = String(decoding: unread[..<feed], as: UTF8.self).split(separator: " ").map(
                 String.init)
             unread.removeSubrange(...feed)
-            guard words.count == 4, let hook = model.hook(words[0]) else { continue }
+            guard words.count == 4, let hook = self.hook(words[0]) else { continue }
             story.append(words.joined(separator: " "))
             if words[3] == "hangs" { hanging.insert([words[0], words[1]]) }
             model.told(words[1], hook, attempt: Int(words[2]) ?? -1, isDone: words[3] == "done")

@@ -68,6 +68,7 @@ final class ModelWorld {
     static let attempts = 3
 
     var hooks: [ReferenceModel.Hook] { model.hooks }
+    func hook(_ name: String) -> ReferenceModel.Hook? { hooks.first { $0.name == name } }
 
     init(_ scheme: ModelDisk.Scheme, _ program: ModelProgram) throws {
         disk = try ModelDisk(scheme)
@@ -200,7 +201,7 @@ final class ModelWorld {
         try disk.copyTruncate { file, copy in
             model.moved(from: file.number, to: copy.number)
             if count > 0 { try disk.write(disk.writers[0], count, key: 0, looks: true) }
-            for (event, _) in file.ends { model.truncated(event) }
+            for (event, _) in file.ends { model.lost(event, isTruncated: true) }
         }
     }
 
