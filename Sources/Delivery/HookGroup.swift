@@ -56,10 +56,13 @@ final class FileNumbers {
 
     /// A file's number; the same as long as it has its first line and its inode.
     func number(of file: Cursor.File) -> Int {
-        let key = "\(file.inode) \(file.fingerprint)"
-        if let known = numbers[key] { return known }
+        numbers["\(file.inode) \(file.fingerprint)"] ?? renew(file)
+    }
+
+    /// Another number, for what a file holds since it was truncated.
+    func renew(_ file: Cursor.File) -> Int {
         next += 1
-        numbers[key] = next
+        numbers["\(file.inode) \(file.fingerprint)"] = next
         return next
     }
 
@@ -134,13 +137,22 @@ final class HookGroup {
     /// How far its files were read.
     var reading: [(file: Int, position: Cursor.File)] {
         follower.positions.map { file, position in
-            let number = known[file] ?? numbers.number(of: position)
+            let number = number(of: file, at: position)
             if position.fingerprint.isEmpty { return (number, position) }
             known[file] = number
             // A copy that is read in the place of a truncated file has its number.
             numbers.note(position, is: number)
             return (number, position)
         }
+    }
+
+    /// The daemon's number of a follower's file.
+    private func number(of file: Int, at position: Cursor.File) -> Int {
+        if let number = known[file] { return number }
+        guard follower.truncated.contains(file) else { return numbers.number(of: position) }
+        let number = numbers.renew(position)
+        known[file] = number
+        return number
     }
 
     /// How far its files were read, as a cursor of a new reader.
@@ -209,9 +221,10 @@ final class HookGroup {
     }
 
     private func numbered(_ place: StreamPlace) -> StreamPlace {
-        let number = known[place.file] ?? position(of: place).map { numbers.number(of: $0) } ?? place.file
-        known[place.file] = number
-        return StreamPlace(file: number, begin: place.begin, end: place.end)
+        let file =
+            known[place.file] ?? position(of: place).map { number(of: place.file, at: $0) } ?? place.file
+        known[place.file] = file
+        return StreamPlace(file: file, begin: place.begin, end: place.end)
     }
 
     private func position(of place: StreamPlace) -> Cursor.File? {

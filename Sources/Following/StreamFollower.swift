@@ -28,6 +28,8 @@ public final class StreamFollower {
     private var done: [SeenFile: Int64] = [:]
     /// The files of the cursor that it began with, as they are now.
     package private(set) var resumed: [ResumedFile] = []
+    /// The numbers that files got because they were truncated.
+    package private(set) var truncated: Set<Int> = []
     /// What the cursor's files begin with.
     var knownFingerprints: Set<String> = []
     private var phase = Phase.look
@@ -344,19 +346,25 @@ public final class StreamFollower {
         case .startOver:
             machine.beganAnew(stream.key, now: turnBegan)
             let isCopied = try openCopies(of: stream, readUpTo: before)
-            // What comes now is another file, whatever the inode says.
-            number(stream)
+            beginAnew(stream)
             notices.append(
                 isCopied
                     ? "\(stream.name) was copied and truncated: what was written between the two is lost"
                     : "\(stream.name) was truncated: what was not yet read of it is lost")
         case .lostItsEnd:
+            beginAnew(stream)
             notices.append("\(stream.name) is shorter than what was read of it: going on at its end")
         }
         if let problem = stream.takeProblem() { notices.append(problem) }
         if grew { machine.grew(stream.key, now: MonotonicClock.nanoseconds()) }
         if stream.firstLine != nil { machine.recognisable(stream.key) }
         return grew
+    }
+
+    /// What comes now is another file, whatever its inode and its first line say: its places are not those from before.
+    private func beginAnew(_ stream: OpenStream) {
+        number(stream)
+        truncated.insert(stream.number)
     }
 
     func number(_ stream: OpenStream) {
