@@ -23,6 +23,8 @@ package final class Daemon {
         package init() {}
     }
 
+    /// How long until a file that can't be read is tried again.
+    private static let readPause: UInt64 = 1_000_000_000
     /// How often a cursor is saved that only passed events which its hook doesn't want.
     private static let idleSave: UInt64 = 1_000_000_000
     /// How often that of a hook is saved which acknowledges many at a time, or after how many of them.
@@ -163,7 +165,7 @@ package final class Daemon {
         succeed()
         answerRequests()
         var isBusy = false
-        for group in groups where read(group) { isBusy = true }
+        for group in groups where now >= group.restsUntil && read(group) { isBusy = true }
         regroup()
         for group in groups {
             for hook in group.hooks where saveDeadline(hook).map({ now >= $0 }) ?? false {
@@ -197,6 +199,7 @@ package final class Daemon {
             // It may be mended; said once, not at each turn.
             if lastProblem != error.description { log(.error, error.description) }
             lastProblem = error.description
+            group.restsUntil = clock() + Self.readPause
             return false
         }
         return !group.isAtEnd && !group.isHeldUp

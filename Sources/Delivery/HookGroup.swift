@@ -159,7 +159,10 @@ final class HookGroup {
     var cursor: Cursor { follower.cursor }
 
     /// When it is to be read again although nothing happened.
-    var deadline: UInt64? { follower.deadline }
+    var deadline: UInt64? { restsUntil > 0 ? restsUntil : follower.deadline }
+
+    /// Until when it isn't read, of `MonotonicClock`: something couldn't be.
+    var restsUntil: UInt64 = 0
 
     /// Whether one of its hooks can take no more.
     var isHeldUp: Bool { hooks.contains { $0.runner.isFull } }
@@ -172,6 +175,7 @@ final class HookGroup {
     /// - Throws: `SystemError` where an open file can't be read.
     func read(most: Int, notice: (String) -> Void) throws(SystemError) {
         isAtEnd = false
+        restsUntil = 0
         var moved = false
         defer { if moved { for hook in hooks { hook.hasMoved = true } } }
         var rest = most
@@ -246,6 +250,9 @@ final class HookGroup {
     /// Whether both have read everything, up to the same place.
     func isLevel(with other: HookGroup) -> Bool {
         guard isAtEnd, other.isAtEnd else { return false }
-        return cursor.files == other.cursor.files
+        // A file has the name that it was opened by.
+        return cursor.files.elementsEqual(other.cursor.files) {
+            $0.fingerprint == $1.fingerprint && $0.inode == $1.inode && $0.offset == $1.offset
+        }
     }
 }

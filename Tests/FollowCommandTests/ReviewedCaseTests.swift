@@ -157,4 +157,37 @@ struct ReviewedCaseTests {
         try waitUntil("it is set up") { running.errorsSoFar.contains("following") }
         #expect(try follow.stop(running).code == 0)
     }
+
+    @Test(
+        "a file that can't be read for a while is said once, costs nothing meanwhile, and is read when it can be"
+    )
+    func unreadable() throws {
+        _ = try follow.script("hook", "echo $DUCC_LAYER >> out\n")
+        try follow.configure("  - {name: a, exec: [./hook], from: start}\n")
+        let failing = try Interposed(
+            """
+            ssize_t pread(int descriptor, void *bytes, size_t count, off_t offset) {
+                ssize_t (*next)(int, void *, size_t, off_t) = dlsym(RTLD_NEXT, "pread");
+                if (isStream(descriptor) && access("\(follow.directory.path("broken"))", F_OK) == 0) {
+                    note("failed");
+                    errno = EIO;
+                    return -1;
+                }
+                return next(descriptor, bytes, count, offset);
+            }
+            """, stream: follow.path, in: follow.directory)
+        try follow.emit(0..<1)
+        let running = try RunningCommand(
+            Programs.follow, ["run", follow.directory.path("follow.yaml")], environment: failing.environment,
+            directory: "/")
+        try waitUntil("it is read") { follow.lines("out") == ["0"] }
+        try follow.directory.write("broken", "")
+        try follow.emit(1..<2)
+        try waitUntil("it was tried a few times") { try failing.calls().count >= 3 }
+        #expect(try running.rests())
+        #expect(running.errorsSoFar.split(separator: "\n").count { $0.contains("Input/output error") } == 1)
+        unlink(follow.directory.path("broken"))
+        try waitUntil("it is read") { follow.lines("out") == ["0", "1"] }
+        #expect(try follow.stop(running).code == 0)
+    }
 }
