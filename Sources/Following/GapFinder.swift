@@ -57,7 +57,10 @@ extension StreamGap: CustomStringConvertible {
 
 /// Finds what is missing in the events of a stream.
 struct GapFinder {
-    /// The last number of each run; of those that were not heard of for long in `older`, and then no more.
+    /// The run of the last event, and that event's number; 0 before the first. Mostly the next one is of the same run.
+    private var run: UInt128 = 0
+    private var number: UInt64 = 0
+    /// The last number of each other run; of those that were not heard of for long in `older`, and then no more.
     private var last: [UInt128: UInt64] = [:]
     private var older: [UInt128: UInt64] = [:]
     private static let most = 8192
@@ -67,14 +70,20 @@ struct GapFinder {
     /// - Returns: what is missing before it. A run that was not heard of before may have begun before the reading did.
     mutating func look(at position: RunPosition?) -> ClosedRange<UInt64>? {
         guard let position else { return nil }
-        let known = last[position.run] ?? older[position.run]
-        if let known, position.number <= known { return nil }
+        if position.run != run { turn(to: position.run) }
+        let known = number
+        if position.number <= known { return nil }
+        number = position.number
+        return known > 0 && position.number > known + 1 ? known + 1...position.number - 1 : nil
+    }
+
+    private mutating func turn(to other: UInt128) {
         if last.count >= Self.most {
             older = last
             last = [:]
         }
-        last[position.run] = position.number
-        guard let known, position.number > known + 1 else { return nil }
-        return known + 1...position.number - 1
+        if number > 0 { last[run] = number }
+        run = other
+        number = last[other] ?? older[other] ?? 0
     }
 }
