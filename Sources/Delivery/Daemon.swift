@@ -29,6 +29,8 @@ package final class Daemon {
     var leaving: [LeavingHook] = []
     /// Hooks that begin as soon as one of their name has left.
     var coming: [HookConfiguration] = []
+    /// By hook.
+    var letters: [String: DeadLetters] = [:]
     let requests: RequestBox
     private let watchesRequests: Bool
     var isReloading = false
@@ -54,7 +56,8 @@ package final class Daemon {
     func open(_ hook: HookConfiguration) throws -> HookState {
         let file = try CursorFile(name: hook.name, state: configuration.state)
         let saved = try file.load()
-        let letters = DeadLetters(hook: hook.name, state: configuration.state)
+        let letters = letters(of: hook.name)
+        letters.takeBack()
         let runner: any HookRunner =
             switch hook.target {
             case .exec: try ExecRunner(hook, letters: letters, saved: saved, log: log)
@@ -138,6 +141,8 @@ package final class Daemon {
         for hook in hooks { hook.runner.look(now: now) }
         succeed()
         answerRequests()
+        replay()
+        writeLetters(now: now)
         var isBusy = false
         for group in groups where read(group) { isBusy = true }
         regroup()
@@ -244,6 +249,7 @@ package final class Daemon {
         ends += groups.filter { !$0.isHeldUp }.compactMap(\.deadline)
         for group in groups { ends += group.hooks.compactMap(saveDeadline) }
         ends += hooks.compactMap(\.runner.deadline)
+        ends += letters.values.compactMap(\.deadline)
         let watched = watcher?.descriptor ?? -1
         if wait(until: ends, [watched, Interruption.descriptor, HangUp.descriptor]) { _ = watcher?.drain() }
     }
@@ -277,5 +283,6 @@ package final class Daemon {
             for hook in group.hooks { save(hook, reading: group.reading, force: true) }
         }
         for each in leaving { save(each) }
+        writeLetters()
     }
 }
