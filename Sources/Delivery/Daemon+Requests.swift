@@ -1,24 +1,8 @@
-// What commands ask of a running daemon.
+// What commands ask of a running daemon, and the dead letters that come of it.
 
 import Platform
 
 extension Daemon {
-    /// Dead letters come back as events that lie nowhere in the stream. They leave their file when they are done with.
-    private func replay(_ request: Request, _ hook: HookState) throws(RequestError) {
-        let letters: [DeadLetter]
-        do throws(SystemError) { letters = try DeadLetters(hook: hook.name, state: state.path).all() } catch {
-            throw RequestError(error.description)
-        }
-        for identifier in request.identifiers {
-            guard let letter = letters.last(where: { $0.event.identifier == identifier }) else {
-                throw RequestError("\(hook.name) has no dead letter \(identifier)")
-            }
-            hook.own.note(identifier)
-            hook.runner.offer(letter.event, at: nil) { nil }
-            log(.info, "replayed", [("hook", hook.name), ("event", identifier)])
-        }
-    }
-
     func answerRequests() {
         requests.answer { [self] request throws(RequestError) in
             guard let hook = hooks.first(where: { $0.name == request.hook }) else {
@@ -31,15 +15,56 @@ extension Daemon {
                 }
                 hook.runner.isPaused = request.action == .pause
                 log(.info, request.action == .pause ? "paused" : "resumed", [("hook", hook.name)])
-            case .replay: try replay(request, hook)
+            case .replay:
+                let count = try letters(of: hook.name).replay(request.identifiers)
+                log(.info, "delivers \(Self.text(count)) once more", [("hook", hook.name)])
             case .move:
                 move(hook, to: request.cursor.map { .at($0) } ?? .anew)
                 log(.info, "goes on from another place", [("hook", hook.name)])
             case .drop:
-                do throws(SystemError) {
-                    try DeadLetters(hook: hook.name, state: state.path).remove(Set(request.identifiers))
-                } catch { throw RequestError(error.description) }
-                log(.info, "dropped \(request.identifiers.count) dead letters", [("hook", hook.name)])
+                do throws(SystemError) { try letters(of: hook.name).remove(request.identifiers) } catch {
+                    throw RequestError(error.description)
+                }
+                log(.info, "dropped \(Self.text(request.identifiers?.count))", [("hook", hook.name)])
+            }
+        }
+    }
+
+    private static func text(_ count: Int?) -> String {
+        guard let count else { return "all dead letters" }
+        return "\(count) dead letter\(count == 1 ? "" : "s")"
+    }
+
+    /// A hook's dead letters, whichever way it is configured.
+    func letters(of hook: String) -> DeadLetters {
+        if let known = letters[hook] { return known }
+        let new = DeadLetters(hook: hook, state: state.path)
+        letters[hook] = new
+        return new
+    }
+
+    /// Gives hooks what they have room for of the dead letters that are to be delivered once more. They come back as
+    /// events that lie nowhere in the stream, and leave their file when they are done with.
+    func replay() {
+        for hook in groups.flatMap(\.hooks) where !hook.runner.isFull {
+            do throws(SystemError) {
+                for letter in try letters(of: hook.name).next() {
+                    hook.own.note(letter.event.identifier)
+                    hook.runner.offer(letter.event, at: nil) { nil }
+                    log(.debug, "once more", [("hook", hook.name), ("event", letter.event.identifier)])
+                }
+            } catch { log(.error, error.description, [("hook", hook.name)]) }
+        }
+    }
+
+    /// Takes out of the files what has left the dead letters.
+    ///
+    /// - Parameter now: of `MonotonicClock`; nil: whether it is time or not.
+    func writeLetters(now: UInt64? = nil) {
+        for (hook, letters) in letters {
+            guard let deadline = letters.deadline, now.map({ $0 >= deadline }) ?? true else { continue }
+            do throws(SystemError) { try letters.write() } catch {
+                log(.error, error.description, [("hook", hook)])
             }
         }
     }

@@ -46,6 +46,8 @@ package final class Daemon {
     var coming: [HookConfiguration] = []
     /// When those are tried again that could not begin.
     var comingAfter: UInt64 = 0
+    /// By hook.
+    var letters: [String: DeadLetters] = [:]
     let requests: RequestBox
     private let watchesRequests: Bool
     var isReloading = false
@@ -77,7 +79,8 @@ package final class Daemon {
     func open(_ hook: HookConfiguration) throws -> HookState {
         let file = try CursorFile(name: hook.name, state: configuration.state)
         let saved = try file.load()
-        let letters = DeadLetters(hook: hook.name, state: configuration.state)
+        let letters = letters(of: hook.name)
+        letters.takeBack()
         let runner: any HookRunner =
             switch hook.target {
             case .exec:
@@ -164,6 +167,8 @@ package final class Daemon {
         for hook in hooks { hook.runner.look(now: now) }
         succeed()
         answerRequests()
+        replay()
+        writeLetters(now: now)
         var isBusy = false
         for group in groups where now >= group.restsUntil && read(group) { isBusy = true }
         regroup()
@@ -269,6 +274,7 @@ package final class Daemon {
         for group in groups { ends += group.hooks.compactMap(saveDeadline) }
         ends += hooks.compactMap(\.runner.deadline)
         if !coming.isEmpty, comingAfter > 0 { ends.append(comingAfter) }
+        ends += letters.values.compactMap(\.deadline)
         let watched = watcher?.descriptor ?? -1
         if wait(until: ends, [watched, Interruption.descriptor, HangUp.descriptor]) { _ = watcher?.drain() }
     }
@@ -302,5 +308,6 @@ package final class Daemon {
             for hook in group.hooks { save(hook, reading: group.reading, force: true) }
         }
         for each in leaving { save(each) }
+        writeLetters()
     }
 }

@@ -1,19 +1,8 @@
-// What a hook could not be told: one JSON line an event, with every attempt, appended in one write and on disk before
-// the cursor passes it. The event's line stands in it unchanged, so that nothing of it is lost.
+// What a hook could not be told, for the daemon that has the file. An event is on disk before the cursor passes it. What
+// leaves is gathered, and the file written anew now and then: it may be long, and everything else waits meanwhile.
 
-import FoundationEssentials
-import Glibc
 import Notifications
 import Platform
-
-/// One event that was given up.
-package struct DeadLetter: Sendable {
-    /// The event's line.
-    package let event: Event
-    package let failures: [FailedAttempt]
-    /// The line in the file.
-    let line: [UInt8]
-}
 
 /// Where events go that a hook gives up.
 package protocol GivenUpEvents {
@@ -29,106 +18,156 @@ package protocol GivenUpEvents {
     func settle(_ event: Event) throws
 }
 
+extension RequestError {
+    /// There is no such dead letter.
+    package static func noDeadLetter(_ identifier: String, hook: String) -> RequestError {
+        RequestError("\(hook) has no dead letter \(identifier)")
+    }
+}
+
 /// A hook's dead letters.
-package struct DeadLetters: GivenUpEvents, Sendable {
-    /// The file, one line an event.
-    package let path: String
+final class DeadLetters: GivenUpEvents {
     private let hook: String
+    private let file: DeadLetterFile
 
-    /// The most bytes of a file of dead letters that are read.
-    private static let limit = 1 << 30
+    /// What is to leave the file: the events' identifiers, and before which place their lines begin.
+    private var settled: [String: Int64] = [:]
+    /// The file is not written before, of `MonotonicClock`.
+    private var notBefore: UInt64 = 0
+    private static let interval: UInt64 = 1_000_000_000
+    private static let patience: UInt64 = 10_000_000_000
 
-    package init(hook: String, state: String) {
+    /// What is to be delivered once more, and from where on in the file it is looked for.
+    private var waiting: Set<String> = []
+    private var position: Int64 = 0
+    /// What the hook was given of it, and is not done with.
+    private var underWay: Set<String> = []
+    /// So many at a time, or so many bytes: new events must not have to wait for all of them.
+    private static let batch = 100
+    private static let batchSize = 1 << 20
+
+    init(hook: String, state: String) {
         self.hook = hook
-        path = "\(state)/dead/\(hook).jsonl"
+        file = DeadLetterFile(hook: hook, state: state)
     }
 
-    private struct Line: Codable {
-        struct Attempt: Codable {
-            let time: String
-            let outcome: String
-        }
-        let hook: String
-        let event: [String: String]
-        let attempts: [Attempt]
-        /// The event's line as it was read.
-        let line: String
-    }
+    // MARK: In and out
 
     /// Adds an event, durably; one that came back takes its own place.
     ///
     /// - Throws: `SystemError`, with the file as it was, or with a torn line at its end that is passed over.
-    package func add(_ event: Event, _ failures: [FailedAttempt], cameBack: Bool) throws -> String {
-        let fields = Dictionary(event.fields.map { ($0.0.rawValue, $0.1) }) { $1 }
-        let letter = Line(
-            hook: hook, event: fields,
-            attempts: failures.map { Line.Attempt(time: $0.time, outcome: $0.outcome) },
-            line: String(decoding: event.line, as: UTF8.self))
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let bytes = Array(try encoder.encode(letter)) + [UInt8(ascii: "\n")]
-        if cameBack { try replace([event.identifier], by: bytes) } else { try append(bytes) }
+    func add(_ event: Event, _ failures: [FailedAttempt], cameBack: Bool) throws -> String {
+        let begin = try file.append(event, failures)
+        if cameBack || settled[event.identifier] != nil { settled[event.identifier] = begin }
+        if cameBack { underWay.remove(event.identifier) }
         return "put with the dead letters"
     }
 
-    private func append(_ line: [UInt8]) throws(SystemError) {
-        var bytes = line
-        try Files.makeDirectories(Files.parentPath(of: path), mode: 0o700)
-        let file = try OwnedDescriptor(opening: path, O_RDWR | O_CREAT | O_APPEND, mode: 0o600)
-        var information = stat()
-        var last: UInt8 = 0
-        if fstat(file.raw, &information) == 0, information.st_size > 0,
-            pread(file.raw, &last, 1, information.st_size - 1) == 1, last != UInt8(ascii: "\n")
-        {
-            bytes.insert(UInt8(ascii: "\n"), at: 0)
-        }
-        try Files.writeAll(bytes, to: file.raw, path: path)
-        guard fdatasync(file.raw) == 0 else { throw SystemError("sync", path) }
-        if information.st_size == 0 { try Files.syncDirectory(of: path) }
+    func settle(_ event: Event) {
+        settled[event.identifier] = .max
+        underWay.remove(event.identifier)
     }
 
-    /// All of them, the oldest first; what is no dead letter is passed over.
+    /// Removes events at once.
     ///
-    /// - Throws: `SystemError`.
-    package func all() throws(SystemError) -> [DeadLetter] {
-        let bytes: [UInt8]
-        do throws(SystemError) { bytes = try Files.read(path, limit: Self.limit) } catch {
-            if error.code == ENOENT { return [] }
+    /// - Parameter identifiers: nil: all.
+    /// - Throws: `SystemError`; then all are still there.
+    func remove(_ identifiers: [String]?) throws(SystemError) {
+        let removed = identifiers.map { Set($0) }
+        try write { identifier, _ in removed?.contains(identifier) ?? true }
+        waiting = removed.map { waiting.subtracting($0) } ?? []
+    }
+
+    /// When `write` is wanted; nil where it isn't.
+    var deadline: UInt64? { settled.isEmpty ? nil : notBefore }
+
+    /// Takes out of the file what has left.
+    ///
+    /// - Throws: `SystemError`; then it is tried again later.
+    func write() throws(SystemError) {
+        if !settled.isEmpty { try write { _, _ in false } }
+    }
+
+    private func write(alsoWithout isRemoved: (String, Int64) -> Bool) throws(SystemError) {
+        let start = MonotonicClock.nanoseconds()
+        notBefore = start + Self.patience
+        var position = position
+        try file.removeLines { identifier, begin, length in
+            guard hasLeft(identifier, begin) || isRemoved(identifier, begin) else { return false }
+            if begin < self.position { position -= length }
+            return true
+        }
+        self.position = position
+        settled = [:]
+        // However long the file: most of the time is for other things.
+        let end = MonotonicClock.nanoseconds()
+        notBefore = end + max(Self.interval, 10 * (end - start))
+    }
+
+    private func hasLeft(_ identifier: String, _ begin: Int64) -> Bool {
+        settled[identifier].map { begin < $0 } ?? false
+    }
+
+    // MARK: Once more
+
+    /// Lets events be delivered once more.
+    ///
+    /// - Parameter identifiers: nil: all.
+    /// - Returns: how many.
+    /// - Throws: `RequestError` where one isn't there, or they can't be read.
+    func replay(_ identifiers: [String]?) throws(RequestError) -> Int {
+        var known: Set<String> = []
+        do throws(SystemError) {
+            try file.forEachLine { line, begin in
+                if let identifier = DeadLetterFile.identifier(of: line), !hasLeft(identifier, begin) {
+                    known.insert(identifier)
+                }
+                return true
+            }
+        } catch { throw RequestError(error.description) }
+        for identifier in identifiers ?? [] where !known.contains(identifier) {
+            throw .noDeadLetter(identifier, hook: hook)
+        }
+        // Those that the hook has already are not given to it twice.
+        let new = (identifiers.map { Set($0) } ?? known).subtracting(underWay).subtracting(waiting)
+        waiting.formUnion(new)
+        position = 0
+        return new.count
+    }
+
+    /// The hook begins anew: what it had comes again.
+    func takeBack() {
+        waiting.formUnion(underWay)
+        underWay = []
+        position = 0
+    }
+
+    /// The next ones to be delivered once more, as many as are good to be given to the hook now.
+    ///
+    /// - Throws: `SystemError`; then they are no more waited for.
+    func next() throws(SystemError) -> [DeadLetter] {
+        guard !waiting.isEmpty, underWay.count < Self.batch else { return [] }
+        var letters: [DeadLetter] = []
+        var size = 0
+        var isAtEnd = true
+        do throws(SystemError) {
+            try file.forEachLine(from: position) { line, begin in
+                position = begin + Int64(line.count) + 1
+                guard let identifier = DeadLetterFile.identifier(of: line), !hasLeft(identifier, begin),
+                    waiting.remove(identifier) != nil,
+                    let letter = DeadLetterFile.letter(line, of: identifier)
+                else { return true }
+                underWay.insert(identifier)
+                letters.append(letter)
+                size += line.count
+                isAtEnd = letters.count < Self.batch && size < Self.batchSize
+                return isAtEnd
+            }
+        } catch {
+            waiting = []
             throw error
         }
-        return bytes.split(separator: UInt8(ascii: "\n")).compactMap { line in
-            guard let letter = try? JSONDecoder().decode(Line.self, from: Data(line)),
-                let event = try? Event(line: Array(letter.line.utf8))
-            else { return nil }
-            return DeadLetter(
-                event: event,
-                failures: letter.attempts.map { FailedAttempt(time: $0.time, outcome: $0.outcome) },
-                line: Array(line))
-        }
-    }
-
-    /// How many there are.
-    package var count: Int { (try? all().count) ?? 0 }
-
-    package func settle(_ event: Event) throws { try remove([event.identifier]) }
-
-    /// Removes the events of these identifiers, in one step.
-    ///
-    /// - Returns: how many there were of them.
-    /// - Throws: `SystemError`; then all are still there.
-    @discardableResult
-    package func remove(_ identifiers: Set<String>) throws(SystemError) -> Int {
-        try replace(identifiers, by: [])
-    }
-
-    @discardableResult
-    private func replace(_ identifiers: Set<String>, by line: [UInt8]) throws(SystemError) -> Int {
-        let letters = try all()
-        let kept = letters.filter { !identifiers.contains($0.event.identifier) }
-        if kept.count < letters.count || !line.isEmpty {
-            try Files.replace(
-                path, with: kept.flatMap { $0.line + [UInt8(ascii: "\n")] } + line, mode: 0o600)
-        }
-        return letters.count - kept.count
+        if isAtEnd { waiting = [] }
+        return letters
     }
 }

@@ -51,7 +51,8 @@ package struct HookStatus: Codable, Equatable, Sendable {
     /// Looks at a hook.
     ///
     /// - Parameter now: seconds since 1970.
-    /// - Throws: `StateError` where its cursor can't be read, `SystemError` where the stream can't, `Interrupted`.
+    /// - Throws: `StateError` where its cursor can't be read, `SystemError` where the stream or its dead letters can't,
+    ///   `Interrupted`.
     package static func look(
         at hook: HookConfiguration, of configuration: Configuration, now: Double
     ) throws -> HookStatus {
@@ -65,7 +66,9 @@ package struct HookStatus: Codable, Equatable, Sendable {
                     "the hook \(hook.name) has no cursor in \(configuration.state): it has not been run yet, or the state is elsewhere",
                 isInUse: false)
         }
-        let done = Set(cursor.files.flatMap { $0.done ?? [] })
+        let done = Dictionary(grouping: cursor.files, by: \.fingerprint).mapValues { files in
+            Set(files.flatMap { $0.done ?? [] })
+        }
         let follower = try StreamFollower(
             path: configuration.stream, rotated: configuration.rotated, start: .cursor(cursor), watcher: nil)
         var events = 0
@@ -75,7 +78,9 @@ package struct HookStatus: Codable, Equatable, Sendable {
             try Interruption.check()
             if let place = follower.place { behind += place.end - place.begin }
             guard case .event(let event) = followed, hook.filter.matches(event),
-                !done.contains(follower.place?.end ?? -1)
+                let place = follower.place,
+                done[follower.positions.first { $0.file == place.file }?.position.fingerprint ?? ""]?
+                    .contains(place.end) != true
             else { continue }
             events += 1
             if oldest == nil, let time = event.timestamp.flatMap({ Timestamp(rfc3339: $0) }) {
@@ -86,7 +91,7 @@ package struct HookStatus: Codable, Equatable, Sendable {
             hook: hook.name, isPaused: StateDirectory(configuration.state).isPaused(hook.name),
             events: events,
             bytes: behind, seconds: oldest.map { max(0, now - $0) } ?? 0,
-            dead: DeadLetters(hook: hook.name, state: configuration.state).count,
+            dead: try DeadLetterFile(hook: hook.name, state: configuration.state).count(),
             lastEventIdentifier: cursor.lastEventIdentifier,
             trouble: StateDirectory(configuration.state).trouble(of: hook.name))
     }

@@ -22,12 +22,12 @@ package struct Request: Codable, Sendable {
 
     package let action: Action
     package let hook: String
-    /// The events that are meant.
-    package let identifiers: [String]
+    /// The events that are meant; nil: all there are.
+    package let identifiers: [String]?
     /// Where the hook goes on.
     package let cursor: Cursor?
 
-    package init(_ action: Action, hook: String, identifiers: [String] = [], cursor: Cursor? = nil) {
+    package init(_ action: Action, hook: String, identifiers: [String]? = [], cursor: Cursor? = nil) {
         self.cursor = cursor
         self.action = action
         self.hook = hook
@@ -63,19 +63,26 @@ package struct RequestBox: Sendable {
 
     private struct Answer: Codable { let error: String? }
 
+    /// More than fits a command's arguments.
+    private static let longestRequest = 16 << 20
+    /// How long a command waits for its answer, in seconds.
+    private static let patience = 10
+
     /// Answers what was asked since the last time.
     ///
     /// - Parameter body: does it.
     package func answer(_ body: (Request) throws(RequestError) -> Void) {
         for name in (try? DirectoryEntry.names(in: directory)) ?? [] where name.hasSuffix(".json") {
             let path = "\(directory)/\(name)"
-            let bytes = try? Files.read(path, limit: 1 << 20)
-            unlink(path)
-            guard let bytes, let request = try? JSONDecoder().decode(Request.self, from: Data(bytes)) else {
-                continue
-            }
             var answer = Answer(error: nil)
-            do throws(RequestError) { try body(request) } catch { answer = Answer(error: error.description) }
+            do throws(RequestError) {
+                let request = try read(path)
+                unlink(path)
+                try body(request)
+            } catch {
+                unlink(path)
+                answer = Answer(error: error.description)
+            }
             guard let data = try? JSONEncoder().encode(answer) else { continue }
             try? Files.replace(
                 "\(directory)/\(name.dropLast(".json".utf8.count)).answer", with: Array(data), mode: 0o600,
@@ -83,14 +90,34 @@ package struct RequestBox: Sendable {
         }
     }
 
+    private func read(_ path: String) throws(RequestError) -> Request {
+        do {
+            let bytes = try Files.read(path, limit: Self.longestRequest)
+            return try JSONDecoder().decode(Request.self, from: Data(bytes))
+        } catch { throw RequestError("the daemon can't read the request: \(error)") }
+    }
+
+    /// Removes what no command can be waiting for any more: it is older than any of them waits, by far.
+    func removeLeftovers() {
+        let limit = time(nil) - 6 * Self.patience
+        for name in (try? DirectoryEntry.names(in: directory)) ?? [] {
+            var information = stat()
+            if stat("\(directory)/\(name)", &information) == 0, information.st_mtim.tv_sec < limit {
+                unlink("\(directory)/\(name)")
+            }
+        }
+    }
+
     /// Asks the daemon that has the directory.
     ///
     /// - Throws: `RequestError` with the daemon's reason, or where it doesn't answer; `SystemError`, `Interrupted`.
-    package func ask(_ request: Request, seconds: Int = 10) throws {
+    package func ask(_ request: Request) throws {
         guard let data = try? JSONEncoder().encode(request) else { return }
         let name = "\(directory)/\(RandomIdentifier.uuid())"
         try Files.replace("\(name).json", with: Array(data), mode: 0o600, sync: false)
-        let end = MonotonicClock.nanoseconds() + UInt64(seconds) * 1_000_000_000
+        // Whatever ends the wait: what wasn't answered must not be done later, when nobody knows of it any more.
+        defer { unlink("\(name).json") }
+        let end = MonotonicClock.nanoseconds() + UInt64(Self.patience) * 1_000_000_000
         while MonotonicClock.nanoseconds() < end {
             if let bytes = try? Files.read("\(name).answer", limit: 1 << 20) {
                 unlink("\(name).answer")
@@ -101,7 +128,6 @@ package struct RequestBox: Sendable {
             }
             try Interruption.sleep(milliseconds: 10)
         }
-        unlink("\(name).json")
-        throw RequestError("the daemon did not answer within \(seconds) s")
+        throw RequestError("the daemon did not answer within \(Self.patience) s")
     }
 }

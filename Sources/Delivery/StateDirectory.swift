@@ -65,6 +65,7 @@ package struct StateDirectory: Sendable {
             }
             _ = ftruncate(file.raw, 0)
             try Files.writeAll(Array("process \(getpid())\n".utf8), to: file.raw, path: lockPath)
+            removeLeftovers()
             return Lock(file)
         } catch {
             let isInUse = error.code == EBUSY
@@ -73,6 +74,18 @@ package struct StateDirectory: Sendable {
                     ? "\(path) is \(error.operation); one daemon has it at a time" : "\(error)",
                 isInUse: isInUse)
         }
+    }
+
+    /// What was left by processes that were killed, and by commands that waited no longer. Nobody else writes here now
+    /// but commands, into the requests: there only what is too old for any of them to wait for goes.
+    private func removeLeftovers() {
+        for name in ["dead", "paused", "status"] {
+            for entry in (try? DirectoryEntry.names(in: "\(path)/\(name)")) ?? []
+            where entry.hasSuffix(".tmp") {
+                unlink("\(path)/\(name)/\(entry)")
+            }
+        }
+        RequestBox(self).removeLeftovers()
     }
 
     /// Whether a hook is paused.

@@ -9,7 +9,7 @@ public struct Event: Sendable {
     /// The line's bytes, unchanged, without the line feed: what a relay passes on.
     public let line: [UInt8]
     private let spans: [FieldSpan]
-    /// What stands for `event_id` in a line that has none.
+    /// What stands for `event_id`: in a line that has none, or that was kept with it.
     private let lineIdentifier: String?
 
     /// Reads an event from one line.
@@ -34,6 +34,16 @@ public struct Event: Sendable {
             } catch { return .failure(error) }
         }
         self = try result.get()
+    }
+
+    /// Makes an event again from what was kept of it: its line, and the identifier that it had where it stood.
+    ///
+    /// - Throws: ``LineProblem`` as the other.
+    package init(line: [UInt8], identifier: String) throws(LineProblem) {
+        let event = try Event(line: line)
+        self.line = event.line
+        spans = event.spans
+        lineIdentifier = identifier
     }
 
     /// Copies a line that was parsed and has an action.

@@ -75,12 +75,25 @@ public enum Files {
         _ path: String, with bytes: [UInt8], mode: mode_t = 0o644, sync: Bool = true,
         at directory: CInt = currentDirectory
     ) throws(SystemError) {
+        try replace(path, mode: mode, sync: sync, at: directory) { file, temporary throws(SystemError) in
+            try writeAll(bytes, to: file, path: temporary)
+        }
+    }
+
+    /// Replaces a file in one step, likewise, by what `write` writes.
+    ///
+    /// - Parameter write: gets the new file's descriptor, and its path.
+    /// - Throws: `SystemError`; the old file is then untouched.
+    public static func replace(
+        _ path: String, mode: mode_t = 0o644, sync: Bool = true, at directory: CInt = currentDirectory,
+        write: (_ file: CInt, _ temporary: String) throws(SystemError) -> Void
+    ) throws(SystemError) {
         let temporary = "\(path).\(RandomIdentifier.hex(8)).tmp"
         do throws(SystemError) {
             let file = try OwnedDescriptor(
                 opening: temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, at: directory)
             guard fchmod(file.raw, mode) == 0 else { throw SystemError("set the mode of", temporary) }
-            try writeAll(bytes, to: file.raw, path: temporary)
+            try write(file.raw, temporary)
             if sync, fdatasync(file.raw) != 0 { throw SystemError("sync", temporary) }
             guard renameat(directory, temporary, directory, path) == 0 else {
                 throw SystemError("rename \(temporary) to", path)

@@ -21,7 +21,7 @@ struct DeadCommand: ParsableCommand {
 
         /// Lists.
         func apply() throws {
-            for letter in try DeadLetters(hook: options.hook, state: try options.state().path).all() {
+            for letter in try options.deadLetters().all() {
                 let last = letter.failures.last
                 print(
                     "\(last?.time ?? "")  \(letter.event.identifier)  \(letter.event.action.rawValue)  "
@@ -58,9 +58,8 @@ struct DeadCommand: ParsableCommand {
 
         /// Replays.
         func apply() throws {
-            let identifiers = try events.select(options).map(\.event.identifier)
-            if identifiers.isEmpty { return }
-            try options.apply(.replay, identifiers) { _ in
+            guard try events.areThere(options) else { return }
+            try options.apply(.replay, events.wanted) { _ in
                 throw RequestError("no daemon runs that could deliver them: start it first")
             }
         }
@@ -76,10 +75,9 @@ struct DeadCommand: ParsableCommand {
 
         /// Drops.
         func apply() throws {
-            let identifiers = try events.select(options).map(\.event.identifier)
-            if identifiers.isEmpty { return }
-            try options.apply(.drop, identifiers) { state in
-                try DeadLetters(hook: options.hook, state: state.path).remove(Set(identifiers))
+            guard try events.areThere(options) else { return }
+            try options.apply(.drop, events.wanted) { _ in
+                try options.deadLetters().remove(events.wanted.map { Set($0) })
             }
         }
     }
@@ -99,17 +97,39 @@ struct DeadEvents: ParsableArguments {
         }
     }
 
+    /// The identifiers of those that are meant; nil: all.
+    var wanted: [String]? { all ? nil : identifiers }
+
+    /// Whether there is anything to do.
+    ///
+    /// - Throws: `RequestError` where one that is named isn't there; as `HookOptions.state`.
+    func areThere(_ options: HookOptions) throws -> Bool {
+        let known = try options.deadLetters().identifiers()
+        for identifier in identifiers where !known.contains(identifier) {
+            throw RequestError.noDeadLetter(identifier, hook: options.hook)
+        }
+        return !known.isEmpty
+    }
+
     /// The dead letters that are meant.
     ///
-    /// - Throws: `RequestError` where one isn't there; as `HookOptions.state`.
+    /// - Throws: as `areThere`.
     func select(_ options: HookOptions) throws -> [DeadLetter] {
-        let letters = try DeadLetters(hook: options.hook, state: try options.state().path).all()
+        let letters = try options.deadLetters().all()
         if all { return letters }
+        let known = Dictionary(letters.map { ($0.event.identifier, $0) }) { $1 }
         return try identifiers.map { identifier in
-            guard let letter = letters.last(where: { $0.event.identifier == identifier }) else {
-                throw RequestError("\(options.hook) has no dead letter \(identifier)")
+            guard let letter = known[identifier] else {
+                throw RequestError.noDeadLetter(identifier, hook: options.hook)
             }
             return letter
         }
     }
+}
+
+extension HookOptions {
+    /// The hook's dead letters.
+    ///
+    /// - Throws: as `configuration`.
+    func deadLetters() throws -> DeadLetterFile { DeadLetterFile(hook: hook, state: try state().path) }
 }

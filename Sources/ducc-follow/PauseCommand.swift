@@ -34,7 +34,7 @@ struct HookOptions: ParsableArguments {
     /// - Parameter alone: done with the state directory locked.
     /// - Throws: `RequestError`, `StateError`, `ConfigurationError`, `SystemError`, `Interrupted`.
     func apply(
-        _ action: Request.Action, _ identifiers: [String] = [], cursor: Cursor? = nil,
+        _ action: Request.Action, _ identifiers: [String]? = [], cursor: Cursor? = nil,
         alone: (StateDirectory) throws -> Void
     ) throws {
         let state = try self.state()

@@ -147,7 +147,7 @@ extension ModelWorld {
         for writer in disk.writers { try disk.complete(writer) }
         try settle(isSaved: true)
         for hook in hooks {
-            let letters = DeadLetters(hook: hook.name, state: configuration.state)
+            let letters = DeadLetterFile(hook: hook.name, state: configuration.state)
             let found = Set(try letters.all().map(\.event.identifier))
             if !hook.dead.isSubset(of: found) {
                 throw SupportError("\(hook.name) gave up \(hook.dead), its dead letters are \(found)")
