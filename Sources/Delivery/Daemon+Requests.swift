@@ -14,6 +14,7 @@ extension Daemon {
                     throw RequestError(error.description)
                 }
                 hook.runner.isPaused = request.action == .pause
+                hook.isNotedAsPaused = hook.runner.isPaused
                 log(.info, request.action == .pause ? "paused" : "resumed", [("hook", hook.name)])
             case .replay:
                 let count = try letters(of: hook.name).replay(request.identifiers)

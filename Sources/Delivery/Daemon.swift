@@ -182,6 +182,7 @@ package final class Daemon {
             let trouble = hook.runner.trouble
             if trouble != hook.trouble { state.note(trouble, of: hook.name) }
             hook.trouble = trouble
+            notePause(of: hook)
         }
         return isBusy
     }
@@ -225,6 +226,15 @@ package final class Daemon {
             }
             index -= 1
         }
+    }
+
+    /// A hook that has stopped at an event is paused for the next daemon too.
+    private func notePause(of hook: HookState) {
+        guard hook.runner.isPaused != hook.isNotedAsPaused else { return }
+        do throws(SystemError) {
+            try state.setPaused(hook.name, hook.runner.isPaused)
+            hook.isNotedAsPaused = hook.runner.isPaused
+        } catch { log(.error, error.description, [("hook", hook.name)]) }
     }
 
     // MARK: Cursors

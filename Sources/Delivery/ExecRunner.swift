@@ -17,6 +17,9 @@ package final class ExecRunner: HookRunner {
     private var lane: Lane
     private var running: [(assignment: Assignment, run: ProgramRun)] = []
     private var isStopping = false
+    private var saidThatItIsShort = false
+    /// How long an event waits that nothing could be started for.
+    private static let shortagePause: UInt64 = 1_000_000_000
     private var stopLimit: UInt64?
 
     /// - Parameter inheritsOutput: whether what its program writes goes where our own output goes, not to the log.
@@ -106,7 +109,14 @@ package final class ExecRunner: HookRunner {
                 deadline: now + UInt64(hook.timeout * 1e9), killAfter: UInt64(hook.killAfter * 1e9))
             log(.debug, "begun", details(assignment))
             running.append((assignment, run))
-        } catch { ended(assignment, .notStarted(error), now: now) }
+            saidThatItIsShort = false
+        } catch {
+            guard error.isShortage else { return ended(assignment, .notStarted(error), now: now) }
+            // That is no fault of the event's.
+            if !saidThatItIsShort { log(.error, "\(error): events wait for it", [("hook", hook.name)]) }
+            saidThatItIsShort = true
+            lane.takeBack(assignment.number, until: now + Self.shortagePause)
+        }
     }
 
     private func ended(_ assignment: Assignment, _ outcome: AttemptOutcome, now: UInt64) {

@@ -41,6 +41,8 @@ package struct FilterIndex {
         var withoutField: Hooks
     }
 
+    /// A longer value isn't remembered: there are hardly two of it.
+    private static let longestValue = 256
     /// More values than this and it is begun anew.
     private static let mostValues = 4096
 
@@ -94,6 +96,7 @@ package struct FilterIndex {
         for (position, filter) in filters.enumerated() {
             if filter.accepts(value, for: columns[index].field) { hooks.insert(position) }
         }
+        guard value.utf8.count <= Self.longestValue else { return hooks }
         if columns[index].known.count >= Self.mostValues { columns[index].known = [:] }
         columns[index].known[value] = hooks
         return hooks

@@ -73,9 +73,14 @@ package struct HookCommand {
     /// An event's fields, the last one of a name, and what a line of the original DUCC has only by where it stands.
     private static func fields(of event: Event) -> [(Field, String)] {
         var fields: [(Field, String)] = []
+        var places: [Field: Int] = [:]
         for (field, value) in event.fields {
-            fields.removeAll { $0.0 == field }
-            fields.append((field, value))
+            if let place = places[field] {
+                fields[place].1 = value
+            } else {
+                places[field] = fields.count
+                fields.append((field, value))
+            }
         }
         for field in [Field.eventIdentifier, .timestamp] where event[field] == nil {
             fields.append((field, value(of: field, in: event)))

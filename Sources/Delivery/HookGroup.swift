@@ -17,6 +17,8 @@ final class HookState {
     var saidThatCursorFails = false
     /// What was noted of it for `status`.
     var trouble: HookTrouble?
+    /// Whether the state says that it is paused.
+    var isNotedAsPaused: Bool
     /// Whether it was told of events in an earlier run.
     let isResumed: Bool
     /// The cursor's files that it did something in beyond its place, until its reader knows of that.
@@ -27,6 +29,7 @@ final class HookState {
         self.cursorFile = cursorFile
         self.saved = saved
         isResumed = saved != nil
+        isNotedAsPaused = runner.isPaused
         doneBefore = saved?.files.filter { $0.done != nil } ?? []
     }
 

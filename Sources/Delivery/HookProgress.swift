@@ -6,6 +6,9 @@ import Notifications
 
 /// How far one hook is in each of the stream's files.
 struct HookProgress {
+    /// How many bytes of events a hook may have waiting: with what is known of each it is about three times as much memory.
+    static let mostBytes = 6 << 20
+
     /// The last event that was finished.
     var lastEventIdentifier: String?
     /// Where the files were when the first of their unfinished events came, by the daemon's numbers.

@@ -50,6 +50,7 @@ package struct FailedAttempt: Equatable, Sendable {
 /// One hook's way through the stream.
 package struct Lane {
     private var queue = Queue<Assignment>()
+    private var queuedBytes = 0
     private var offered = 0
     private let concurrency: Int
     private let capacity: Int
@@ -67,7 +68,7 @@ package struct Lane {
     }
 
     /// Whether no more can be offered now.
-    package var isFull: Bool { queue.count >= capacity }
+    package var isFull: Bool { queue.count >= capacity || queuedBytes >= HookProgress.mostBytes }
     /// Whether everything that was offered is finished.
     package var isIdle: Bool { queue.isEmpty }
     /// How many are not finished.
@@ -88,6 +89,7 @@ package struct Lane {
     ) {
         if let place, !progress.begins(at: place, file: file) { return }
         queue.append(Assignment(number: offered, event: event, place: place, key: key))
+        queuedBytes += event.line.count
         offered += 1
     }
 
@@ -140,7 +142,10 @@ package struct Lane {
         if queue[position].state == .running { running -= 1 }
         queue[position].state = .finished
         progress.lastEventIdentifier = queue[position].event.identifier
-        while queue.first?.state == .finished { queue.removeFirst() }
+        while let first = queue.first, first.state == .finished {
+            queuedBytes -= first.event.line.count
+            queue.removeFirst()
+        }
     }
 
     /// An attempt failed: the event is tried again, not before a time of `MonotonicClock`.
@@ -151,12 +156,14 @@ package struct Lane {
         queue[position].state = .waiting(until: time)
     }
 
-    /// An attempt ended without having been one: the daemon stops. The event is as if it had not been begun.
-    package mutating func takeBack(_ number: Int) {
+    /// An attempt was none: the daemon stops, or could not start it. The event is as if it had not been begun.
+    ///
+    /// - Parameter time: of `MonotonicClock`; not before then again.
+    package mutating func takeBack(_ number: Int, until time: UInt64 = 0) {
         guard let position = position(of: number), queue[position].state == .running else { return }
         running -= 1
         queue[position].attempt -= 1
-        queue[position].state = .waiting(until: 0)
+        queue[position].state = .waiting(until: time)
     }
 
     private func position(of number: Int) -> Int? {

@@ -14,12 +14,11 @@ package final class PipeRunner: HookRunner {
         let place: StreamPlace?
     }
 
-    /// How many bytes of events may be without an acknowledgement: with what is known of each it is about three times as
-    /// much memory.
-    private static let windowSize = 6 << 20
     /// How many bytes wait to be written at the most.
     private static let bufferSize = 256 << 10
     private static let longestAcknowledgement = 4096
+    /// So many lines in a row that acknowledge nothing, and it is ended: what it prints is no acknowledgement.
+    private static let mostStrayLines = 100
 
     package let hook: HookConfiguration
     package var isPaused = false
@@ -43,10 +42,12 @@ package final class PipeRunner: HookRunner {
     private var incoming: [UInt8] = []
     /// Whether what comes next belongs to a line that is too long to be an acknowledgement.
     private var isInLongLine = false
+    private var strayLines = 0
     /// How often the oldest event was tried in vain.
     private var failures: [FailedAttempt] = []
     private var notBefore: UInt64 = 0
     private var isStopping = false
+    private var isUntimed = false
     private var stopLimit: UInt64?
 
     package var finished = 0
@@ -64,7 +65,7 @@ package final class PipeRunner: HookRunner {
         command = try HookCommand(hook)
     }
 
-    package var isFull: Bool { queue.count >= window || queuedBytes >= Self.windowSize }
+    package var isFull: Bool { queue.count >= window || queuedBytes >= HookProgress.mostBytes }
     package var isIdle: Bool { queue.isEmpty }
     package var unfinished: Int { queue.count }
 
@@ -93,7 +94,17 @@ package final class PipeRunner: HookRunner {
 
     package func work(now: UInt64) {
         if run == nil, !queue.isEmpty, !isPaused, !isStopping, now >= notBefore { start(now: now) }
+        if isPaused != isUntimed {
+            // What it isn't given it can't acknowledge.
+            isUntimed = isPaused
+            setTimer(now: now)
+        }
         if !isPaused, !isStopping { write(now: now) }
+    }
+
+    /// Its time runs as long as there is something to acknowledge.
+    private func setTimer(now: UInt64) {
+        run?.setDeadline(isUntimed || sent == 0 ? nil : now + UInt64(hook.timeout * 1e9))
     }
 
     package var deadline: UInt64? {
@@ -158,6 +169,7 @@ package final class PipeRunner: HookRunner {
             written = 0
             incoming = []
             isInLongLine = false
+            strayLines = 0
             sent = 0
             log(.info, "started", [("hook", hook.name)])
         } catch { ended(.notStarted(error), now: now) }
@@ -167,7 +179,7 @@ package final class PipeRunner: HookRunner {
     private var wantsToWrite: Bool { written < outgoing.count && (!isPaused || isStopping) }
 
     private func write(now: UInt64) {
-        guard let input, let run else { return }
+        guard let input else { return }
         while true {
             if written == outgoing.count {
                 if isStopping {
@@ -179,9 +191,8 @@ package final class PipeRunner: HookRunner {
                 while sent < queue.count, outgoing.count < Self.bufferSize {
                     append(queue[sent].event)
                     outgoing.append(UInt8(ascii: "\n"))
-                    // Its time runs from when there is something to acknowledge.
-                    if sent == 0 { run.setDeadline(now + UInt64(hook.timeout * 1e9)) }
                     sent += 1
+                    if sent == 1 { setTimer(now: now) }
                 }
                 if outgoing.isEmpty { return }
             }
@@ -221,16 +232,26 @@ package final class PipeRunner: HookRunner {
             incoming += chunk[..<count]
             let before = queue.count
             acknowledgeLines()
+            if strayLines >= Self.mostStrayLines {
+                log(
+                    .error, "printed \(strayLines) lines in a row that acknowledge nothing: it is ended",
+                    [("hook", hook.name)])
+                acknowledgements = nil
+                run?.terminate(now: now)
+                break
+            }
             if queue.count < before { isFirst = false }
         }
         guard !isFirst else { return }
         failures = []
-        run?.setDeadline(sent > 0 ? now + UInt64(hook.timeout * 1e9) : nil)
+        setTimer(now: now)
     }
 
     private func acknowledgeLines() {
         var begin = 0
-        while let feed = incoming[begin...].firstIndex(of: UInt8(ascii: "\n")) {
+        while strayLines < Self.mostStrayLines,
+            let feed = incoming[begin...].firstIndex(of: UInt8(ascii: "\n"))
+        {
             if !isInLongLine { acknowledge(incoming[begin..<feed]) }
             isInLongLine = false
             begin = feed + 1
@@ -255,8 +276,12 @@ package final class PipeRunner: HookRunner {
             for _ in 0...index { removeFirst() }
             sent -= index + 1
             finished += index + 1
+            strayLines = 0
             return
         }
+        strayLines += 1
+        // Once for each row of them.
+        if strayLines > 1 { return }
         let text = String(decoding: bytes.prefix(100), as: UTF8.self)
         log(.warning, "acknowledges what it doesn't have: \(text)", [("hook", hook.name)])
     }

@@ -44,9 +44,12 @@ final class ProgramRun {
         outputEnded = output != nil && errors != nil
         self.output = pipe.reading
         _ = fcntl(self.output.raw, F_SETFL, O_NONBLOCK)
+        // The place of the descriptor that tells of its end: it is not started where nobody could wait for it.
+        let reserved = try OwnedDescriptor(opening: "/dev/null", O_RDONLY)
         child = try ChildProcess.start(
             program, arguments, environment: environment, directory: directory, input: input,
             output: output ?? pipe.writing.raw, errors: errors ?? pipe.writing.raw, user: user)
+        _ = consume reserved
         do throws(SystemError) { end = SharedDescriptor(try child.endDescriptor()) } catch {
             // Nobody could tell when it has ended.
             child.signalGroup(SIGKILL)

@@ -34,9 +34,6 @@ struct FoundFile {
 extension SystemError {
     /// Whether a name means another file than a moment ago, or none: then everything is to be looked at anew.
     var isMoved: Bool { code == ENOENT || code == ESTALE }
-
-    /// Whether this process, or the system, had not enough of something, which says nothing about the file.
-    var isShortage: Bool { [EMFILE, ENFILE, ENOMEM, ENOBUFS].contains(code) }
 }
 
 extension FileKey {

@@ -62,10 +62,11 @@ public struct ChildProcess: Sendable {
         var environmentPointers = environment.map { $0.map { strdup($0) } + [nil] } ?? []
         defer { for pointer in environmentPointers { free(pointer) } }
         var process = pid_t()
-        let code =
+        let code = DescriptorLimit.withOriginal {
             environment == nil
-            ? posix_spawnp(&process, path, &actions, &attributes, &argumentPointers, environ)
-            : posix_spawnp(&process, path, &actions, &attributes, &argumentPointers, &environmentPointers)
+                ? posix_spawnp(&process, path, &actions, &attributes, &argumentPointers, environ)
+                : posix_spawnp(&process, path, &actions, &attributes, &argumentPointers, &environmentPointers)
+        }
         guard code == 0 else { throw SystemError("run", path, code: code) }
         return ChildProcess(identifier: process)
     }

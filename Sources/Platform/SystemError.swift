@@ -19,6 +19,9 @@ public struct SystemError: Error, CustomStringConvertible, Sendable, Equatable {
         self.code = code
     }
 
+    /// Whether this process, or the system, had not enough of something, which says nothing about what it was for.
+    public var isShortage: Bool { [EMFILE, ENFILE, ENOMEM, ENOBUFS, EAGAIN].contains(code) }
+
     /// "cannot OPERATION PATH: REASON".
     public var description: String {
         "cannot \(operation)\(path.map { " \($0)" } ?? ""): \(Self.reason(code))"

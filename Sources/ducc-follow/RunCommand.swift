@@ -29,6 +29,7 @@ struct RunCommand: ParsableCommand {
     /// - Returns: `.done` where SIGTERM ended it.
     func deliver(watcher: DirectoryWatcher) throws -> ExitStatusCode {
         HangUp.install()
+        DescriptorLimit.raise()
         let configuration = try Configuration.read(path: configurationFile)
         let log = logging.deliveryLog
         let daemon = try Daemon(configuration, watcher: watcher, log: log)

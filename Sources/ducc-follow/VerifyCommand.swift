@@ -35,7 +35,8 @@ struct VerifyCommand: ParsableCommand {
     ///
     /// - Returns: the worst that was found.
     func verify() throws -> ExitStatusCode {
-        raiseLimit()
+        // All files of a stream are open at once.
+        DescriptorLimit.raise()
         var result = ExitStatusCode.done
         for file in files {
             let printer = LinePrinter()
@@ -60,13 +61,5 @@ struct VerifyCommand: ParsableCommand {
             if summary.findings > 0, case .done = result { result = .found }
         }
         return result
-    }
-
-    /// All files of a stream are open at once.
-    private func raiseLimit() {
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-        limit.rlim_cur = limit.rlim_max
-        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 }
