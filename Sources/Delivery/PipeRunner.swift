@@ -19,6 +19,8 @@ package final class PipeRunner: HookRunner {
     private static let longestAcknowledgement = 4096
     /// So many lines in a row that acknowledge nothing, and it is ended: what it prints is no acknowledgement.
     private static let mostStrayLines = 100
+    /// So many of them are said.
+    private static let mostSaid = 10
 
     package let hook: HookConfiguration
     package var isPaused = false
@@ -280,8 +282,7 @@ package final class PipeRunner: HookRunner {
             return
         }
         strayLines += 1
-        // Once for each row of them.
-        if strayLines > 1 { return }
+        if strayLines > Self.mostSaid { return }
         let text = String(decoding: bytes.prefix(100), as: UTF8.self)
         log(.warning, "acknowledges what it doesn't have: \(text)", [("hook", hook.name)])
     }

@@ -1,7 +1,7 @@
 /// Elements that come at one end and mostly go at the other, without moving the rest each time.
 struct Queue<Element> {
-    /// Nil before `head`: those are gone.
-    private var elements: [Element?] = []
+    /// With those before `head`, which are gone: they are let go of together.
+    private var elements: [Element] = []
     private var head = 0
 
     /// How many there are.
@@ -10,15 +10,10 @@ struct Queue<Element> {
     /// The positions, the oldest element's first. They change when elements go.
     var indices: Range<Int> { 0..<count }
 
-    var first: Element? { isEmpty ? nil : self[0] }
+    var first: Element? { isEmpty ? nil : elements[head] }
 
     subscript(position: Int) -> Element {
-        get {
-            guard let element = elements[head + position] else {
-                preconditionFailure("an element that is gone")
-            }
-            return element
-        }
+        get { elements[head + position] }
         set { elements[head + position] = newValue }
     }
 
@@ -26,10 +21,9 @@ struct Queue<Element> {
 
     /// Removes the oldest element.
     mutating func removeFirst() {
-        elements[head] = nil
         head += 1
-        // Half of it is gone: moving the rest costs no more than the removals before it.
-        guard head > 64, head * 2 > elements.count else { return }
+        // Moving the rest costs a few moves for each of those that went; keeping those costs what they hold.
+        guard head > 8, head * 8 > elements.count else { return }
         elements.removeFirst(head)
         head = 0
     }
