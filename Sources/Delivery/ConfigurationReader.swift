@@ -139,12 +139,9 @@ struct ConfigurationReader {
             hook.filter.add(field, patterns)
         }
         for text in list("field", of: node) {
-            guard let sign = text.firstIndex(of: "="), sign > text.startIndex else {
+            if !hook.filter.add(text) {
                 wrong(node.value("field"), "field takes NAME=PATTERN, not \(quoted(text))")
-                continue
             }
-            hook.filter.add(
-                Field(rawValue: String(text[..<sign])), [String(text[text.index(after: sign)...])])
         }
         if case .sequence(let words, _)? = node.value("exec") {
             for word in words {

@@ -13,9 +13,7 @@ package protocol GivenUpEvents {
     /// - Throws: where it can't be kept; then it is tried again.
     func add(_ event: Event, _ failures: [FailedAttempt], cameBack: Bool) throws -> String
     /// An event was done that had been given up before.
-    ///
-    /// - Throws: where it can't be taken out.
-    func settle(_ event: Event) throws
+    func settle(_ event: Event)
 }
 
 extension RequestError {
@@ -74,7 +72,7 @@ final class DeadLetters: GivenUpEvents {
     /// - Throws: `SystemError`; then all are still there.
     func remove(_ identifiers: [String]?) throws(SystemError) {
         let removed = identifiers.map { Set($0) }
-        try write { identifier, _ in removed?.contains(identifier) ?? true }
+        try write { identifier in removed?.contains(identifier) ?? true }
         waiting = removed.map { waiting.subtracting($0) } ?? []
     }
 
@@ -85,15 +83,15 @@ final class DeadLetters: GivenUpEvents {
     ///
     /// - Throws: `SystemError`; then it is tried again later.
     func write() throws(SystemError) {
-        if !settled.isEmpty { try write { _, _ in false } }
+        if !settled.isEmpty { try write { _ in false } }
     }
 
-    private func write(alsoWithout isRemoved: (String, Int64) -> Bool) throws(SystemError) {
+    private func write(alsoWithout isRemoved: (_ identifier: String) -> Bool) throws(SystemError) {
         let start = MonotonicClock.nanoseconds()
         notBefore = start + Self.patience
         var position = position
         try file.removeLines { identifier, begin, length in
-            guard hasLeft(identifier, begin) || isRemoved(identifier, begin) else { return false }
+            guard hasLeft(identifier, begin) || isRemoved(identifier) else { return false }
             if begin < self.position { position -= length }
             return true
         }

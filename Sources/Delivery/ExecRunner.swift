@@ -40,7 +40,6 @@ package final class ExecRunner: HookRunner {
 
     package var isFull: Bool { lane.isFull }
     package var isIdle: Bool { lane.isIdle }
-    package var unfinished: Int { lane.unfinished }
 
     package func skip(_ ends: [Int64], in file: Int) { lane.skip(ends, in: file) }
 
@@ -123,7 +122,7 @@ package final class ExecRunner: HookRunner {
         switch hook.retry.decide(after: outcome, attempt: assignment.attempt, jitter: .random(in: 0..<1)) {
         case .done:
             log(.debug, "done", details(assignment))
-            settle(assignment)
+            if assignment.place == nil { letters.settle(assignment.event) }
             finish(assignment)
         case .again(let milliseconds):
             log(
@@ -155,11 +154,6 @@ package final class ExecRunner: HookRunner {
             log(.error, "\(reason); and it can't be put with the dead letters: \(error)", details(assignment))
             again(assignment, at: MonotonicClock.nanoseconds() + 10_000_000_000, failure)
         }
-    }
-
-    private func settle(_ assignment: Assignment) {
-        guard assignment.place == nil else { return }
-        do { try letters.settle(assignment.event) } catch { log(.error, "\(error)", details(assignment)) }
     }
 
     private func again(_ assignment: Assignment, at time: UInt64, _ failure: FailedAttempt) {

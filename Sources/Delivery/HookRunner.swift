@@ -19,8 +19,6 @@ package protocol HookRunner: AnyObject {
     var isPaused: Bool { get set }
     /// The event that failed last, as long as it is not done.
     var trouble: HookTrouble? { get }
-    /// How many events it was offered are not finished.
-    var unfinished: Int { get }
 
     /// What an earlier run did beyond its cursor, in one of the files.
     func skip(_ ends: [Int64], in file: Int)

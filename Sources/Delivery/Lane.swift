@@ -71,11 +71,6 @@ package struct Lane {
     package var isFull: Bool { queue.count >= capacity || queuedBytes >= HookProgress.mostBytes }
     /// Whether everything that was offered is finished.
     package var isIdle: Bool { queue.isEmpty }
-    /// How many are not finished.
-    package var unfinished: Int { queue.indices.count { queue[$0].state != .finished } }
-    /// The oldest one that is not finished.
-    package var oldest: Assignment? { queue.first }
-
     /// What an earlier run finished beyond its cursor, in one of the files.
     package mutating func skip(_ ends: [Int64], in file: Int) { progress.skip(ends, in: file) }
 

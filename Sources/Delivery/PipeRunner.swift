@@ -69,7 +69,6 @@ package final class PipeRunner: HookRunner {
 
     package var isFull: Bool { queue.count >= window || queuedBytes >= HookProgress.mostBytes }
     package var isIdle: Bool { queue.isEmpty }
-    package var unfinished: Int { queue.count }
 
     package var trouble: HookTrouble? {
         guard let failure = failures.last, let oldest = queue.first else { return nil }
@@ -270,10 +269,7 @@ package final class PipeRunner: HookRunner {
         for index in 0..<sent where queue[index].event.identifier.utf8.elementsEqual(bytes) {
             progress.lastEventIdentifier = queue[index].event.identifier
             for position in 0...index where queue[position].place == nil {
-                let event = queue[position].event
-                do { try letters.settle(event) } catch {
-                    log(.error, "\(error)", [("hook", hook.name), ("event", event.identifier)])
-                }
+                letters.settle(queue[position].event)
             }
             for _ in 0...index { removeFirst() }
             sent -= index + 1

@@ -36,6 +36,16 @@ package struct ShortFilter: Equatable, Sendable {
         }
     }
 
+    /// Asks as `NAME=PATTERN` says.
+    ///
+    /// - Returns: whether it has that form; else nothing is asked.
+    @discardableResult
+    package mutating func add(_ text: String) -> Bool {
+        guard let sign = text.firstIndex(of: "="), sign > text.startIndex else { return false }
+        add(Field(rawValue: String(text[..<sign])), [String(text[text.index(after: sign)...])])
+        return true
+    }
+
     /// Whether an event is wanted.
     package func matches(_ event: Event) -> Bool {
         kinds.allSatisfy { kind in event[kind.field].map { kind.accepts($0) } ?? false }

@@ -1,6 +1,7 @@
 // The command line.
 
 import ArgumentParser
+import Delivery
 import Following
 import Notifications
 
@@ -91,7 +92,8 @@ struct FollowCommand: ParsableCommand {
             throw ValidationError(
                 "--cursor takes a name of letters, digits, '.', '_' and '-', not \"\(cursor)\"")
         }
-        for text in field where !FieldPattern.isValid(text) {
+        var filter = ShortFilter()
+        for text in field where !filter.add(text) {
             throw ValidationError("--field takes NAME=GLOB, not \"\(text)\"")
         }
         if !exec.isEmpty, format != nil {
