@@ -57,24 +57,38 @@ extension StreamGap: CustomStringConvertible {
 
 /// Finds what is missing in the events of a stream.
 struct GapFinder {
-    /// The run of the last event, and that event's number; 0 before the first. Mostly the next one is of the same run.
+    /// The last event of a run.
+    private struct Last {
+        /// 0 before the first.
+        var number: UInt64 = 0
+        var unknownParts = 0
+    }
+
+    /// The run of the last event, and that event. Mostly the next one is of the same run.
     private var run: UInt128 = 0
-    private var number: UInt64 = 0
-    /// The last number of each other run; of those that were not heard of for long in `older`, and then no more.
-    private var last: [UInt128: UInt64] = [:]
-    private var older: [UInt128: UInt64] = [:]
+    private var newest = Last()
+    /// The last event of each other run; of those that were not heard of for long in `older`, and then no more.
+    private var last: [UInt128: Last] = [:]
+    private var older: [UInt128: Last] = [:]
     private static let most = 8192
 
     /// Looks at the next event's place in its run.
     ///
+    /// - Parameter unknownParts: how many parts of the stream lie before it of which nothing is known: there may be
+    ///   what seems to be missing.
     /// - Returns: what is missing before it. A run that was not heard of before may have begun before the reading did.
-    mutating func look(at position: RunPosition?) -> ClosedRange<UInt64>? {
+    mutating func look(at position: RunPosition?, behind unknownParts: Int = 0) -> ClosedRange<UInt64>? {
         guard let position else { return nil }
         if position.run != run { turn(to: position.run) }
-        let known = number
-        if position.number <= known { return nil }
-        number = position.number
-        return known > 0 && position.number > known + 1 ? known + 1...position.number - 1 : nil
+        let known = newest
+        if position.number <= known.number { return nil }
+        newest.number = position.number
+        if unknownParts > known.unknownParts {
+            newest.unknownParts = unknownParts
+            return nil
+        }
+        return known.number > 0 && position.number > known.number + 1
+            ? known.number + 1...position.number - 1 : nil
     }
 
     private mutating func turn(to other: UInt128) {
@@ -82,8 +96,8 @@ struct GapFinder {
             older = last
             last = [:]
         }
-        if number > 0 { last[run] = number }
+        if newest.number > 0 { last[run] = newest }
         run = other
-        number = last[other] ?? older[other] ?? 0
+        newest = last[other] ?? older[other] ?? Last()
     }
 }

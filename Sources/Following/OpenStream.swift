@@ -8,6 +8,8 @@ final class OpenStream {
     let name: String
     /// The follower's number for it.
     var number = 0
+    /// How many parts lie before what is read of it that were read by another follower, and of which nothing is known.
+    var unknownParts = 0
     let descriptor: SharedDescriptor
     private let found: FoundFile
     let isCompressed: Bool
@@ -36,6 +38,7 @@ final class OpenStream {
     convenience init(from other: OpenStream, offset: Int64) {
         self.init(other.found, other.descriptor, firstLine: other.firstLine, offset: offset)
         number = other.number
+        unknownParts = other.unknownParts
     }
 
     private init(_ found: FoundFile, _ descriptor: SharedDescriptor, firstLine: FirstLine?, offset: Int64) {

@@ -42,15 +42,12 @@ extension StreamFollower {
         }
         for file in found[first...] {
             let open = streams.first { $0.key == file.key }
-            if open == nil, hasBacklog, !seen.contains(SeenFile(fingerprint: file.fingerprint, key: file.key))
-            {
-                continue
-            }
+            if open == nil, hasBacklog, !isSeen(file) { continue }
             let read = (open ?? (try? OpenStream(file, offset: file.size)))?.eventsBefore()
-            // What older files say is old where a newer one isn't known.
-            if read?.isAll != true { gaps = GapFinder() }
+            if read?.isAll != true { unknownParts += 1 }
+            open?.unknownParts = unknownParts
             for event in read?.events ?? [] {
-                _ = gaps.look(at: event.runPosition)
+                _ = gaps.look(at: event.runPosition, behind: unknownParts)
                 before(event)
             }
         }
@@ -80,6 +77,7 @@ extension StreamFollower {
             let copied = try OpenStream(file, offset: isCopy ? position.offset : 0)
             // The copy is the same file by another name.
             if isCopy { copied.number = stream.number } else { number(copied) }
+            copied.unknownParts = stream.unknownParts
             streams.insert(copied, at: streams.firstIndex { $0 === stream } ?? 0)
             machine.inserted(copied.key, before: stream.key, now: turnBegan)
             if copied.isCompressed { machine.answered(copied.key, .granted, now: turnBegan) }

@@ -35,6 +35,8 @@ public final class StreamFollower {
     private var phase = Phase.look
     private var anythingGrew = false
     var gaps = GapFinder()
+    /// How many parts of the files were read by an earlier follower, and are unknown to this one.
+    var unknownParts = 0
     /// An event before which some are missing, where that was told and the event was not.
     private var held: (event: Event, place: StreamPlace, isWanted: Bool)?
     var turnBegan: UInt64 = 0
@@ -93,6 +95,7 @@ public final class StreamFollower {
         seen = other.seen
         done = other.done
         gaps = other.gaps
+        unknownParts = other.unknownParts
         knownFingerprints = other.knownFingerprints
         anythingGrew = true
         isWatched = other.isWatched
@@ -180,7 +183,7 @@ public final class StreamFollower {
                 var missing: ClosedRange<UInt64>?
                 var wanted = true
                 let item = stream.next { record in
-                    missing = gaps.look(at: record.runPosition)
+                    missing = gaps.look(at: record.runPosition, behind: stream.unknownParts)
                     wanted = isWanted(record)
                     return wanted || missing != nil
                 }
@@ -297,7 +300,10 @@ public final class StreamFollower {
 
     private func add(_ newer: [OpenStream]) {
         guard !newer.isEmpty else { return }
-        for stream in newer { number(stream) }
+        for stream in newer {
+            number(stream)
+            stream.unknownParts = unknownParts
+        }
         streams += newer
         let now = MonotonicClock.nanoseconds()
         machine.opened(newer.map(\.key), now: now)

@@ -100,6 +100,25 @@ struct ModelTests {
                 .write(2, count: 1, key: 1), .stop,
             ]
         ),
+        // What is said to be missing lies in a compressed file that was done with.
+        (
+            .numbered,
+            [
+                .write(0, count: 3, key: 2), .rotate(create: true), .writePart(0, missing: 210, key: 0),
+                .replace(1), .copyTruncate(between: 0), .write(0, count: 1, key: 1), .pause(2), .save,
+                .copyTruncate(between: 2), .compress(2, tool: 21, halfway: false), .kill,
+                .write(0, count: 2, key: 0),
+            ]
+        ),
+        (
+            .elsewhere,
+            [
+                .write(1, count: 3, key: 0), .write(2, count: 3, key: 2), .rotate(create: false),
+                .write(0, count: 3, key: 0), .rotate(create: true), .write(2, count: 2, key: 2), .stop,
+                .replace(1), .pause(2), .start, .settle, .reload(2, leaves: true),
+                .write(2, count: 2, key: 2), .compress(7, tool: 3, halfway: false),
+            ]
+        ),
     ]
 
     @Test("what went wrong once goes well", arguments: 0..<mended.count)
