@@ -1,7 +1,8 @@
 // A line is one flat JSON object of texts. The parser finds where names and values are; nothing is copied.
 //
 // This is what every reader does with every byte: eight bytes are looked at at a time, and one parser, with the memory
-// of its spans, serves line after line.
+// of its spans, serves line after line. A line as our own writer makes them is only looked through for its quotation
+// marks (`parsePlain`); whatever is unusual about one, the parser looks at it again, strictly.
 
 /// Where a field's name and value stand in the line, without their quotation marks.
 struct FieldSpan: Equatable {
@@ -45,6 +46,8 @@ struct ObjectParser {
     private(set) var object = 0..<0
     /// The fields of the last object, relative to where it begins.
     private(set) var spans: [FieldSpan] = []
+    /// Where a plain line has its quotation marks, four to a field.
+    private var marks = QuotationMarks()
 
     init() { spans.reserveCapacity(32) }
 
@@ -53,11 +56,41 @@ struct ObjectParser {
         guard line.count <= Self.longestLine else {
             throw LineProblem(reason: "is longer than \(Self.longestLine) bytes", position: 0)
         }
+        if parsePlain(line) { return }
         try parseObject(in: line, from: 0)
         let end = position
         skipSpace()
         guard position == bytes.count else { throw problem("has something behind its object") }
         object = object.lowerBound..<end
+    }
+
+    /// Parses a line of ASCII without spaces between its texts and without a backslash in them.
+    ///
+    /// - Returns: whether it is one; if not, nothing is said of it.
+    private mutating func parsePlain(_ line: UnsafeRawBufferPointer) -> Bool {
+        guard let count = marks.find(in: line), count % 4 == 0, count > 0 else { return false }
+        spans.removeAll(keepingCapacity: true)
+        let isPlain = marks.positions.withUnsafeBufferPointer { marks in
+            // Where the last text ended: its quotation mark, and the comma behind it.
+            var behind = 1
+            var first = UInt8(ascii: "{")
+            for index in stride(from: 0, to: count, by: 4) {
+                let name = (Int(marks[index]), Int(marks[index + 1]))
+                let value = (Int(marks[index + 2]), Int(marks[index + 3]))
+                guard name.0 == behind, line[behind - 1] == first, value.0 == name.1 + 2,
+                    line[name.1 + 1] == UInt8(ascii: ":")
+                else { return false }
+                spans.append(
+                    FieldSpan(
+                        name: ParsedText(start: name.0 + 1, end: name.1, isEscaped: false),
+                        value: ParsedText(start: value.0 + 1, end: value.1, isEscaped: false)))
+                behind = value.1 + 2
+                first = UInt8(ascii: ",")
+            }
+            return behind == line.count && line[behind - 1] == UInt8(ascii: "}")
+        }
+        object = 0..<line.count
+        return isPlain
     }
 
     /// Parses an object that begins at an offset; `position` is then behind it, or where it ceases to be one.
@@ -209,8 +242,72 @@ enum SpecialBytes {
         return (control | quotation | backslash | word) & (ones &* 0x80)
     }
 
+    static let spaces = ones &* 0x20
+    static let highs = ones &* 0x80
+
+    /// A high bit where any byte is a control character, a backslash or not ASCII.
+    @inline(__always) static func unquoted(_ word: UInt64) -> UInt64 {
+        (word &- ones &* 0x20) | ((word ^ ones &* 0x5c) &- ones) | word
+    }
+
+    /// A bit for each byte that is a quotation mark, the first byte's lowest, where all bytes are ASCII.
+    @inline(__always) static func quotations(_ word: UInt64) -> UInt64 {
+        // No byte borrows from the next one: none is greater than 0x80.
+        let found = (highs &- (word ^ ones &* 0x22)) & highs
+        // Gathers the eight high bits in the highest byte.
+        return ((found >> 7) &* 0x0102_0408_1020_4080) >> 56
+    }
+
     /// The same for one byte.
     @inline(__always) static func contains(_ byte: UInt8) -> Bool {
         byte < 0x20 || byte == 0x22 || byte == 0x5c || byte >= 0x80
+    }
+}
+
+/// Where a line has its quotation marks.
+struct QuotationMarks {
+    /// The first of them, as many as were found.
+    private(set) var positions: [UInt32]
+    /// With room for what a block may have more.
+    private static let most = 256
+
+    init() { positions = [UInt32](repeating: 0, count: Self.most + 64) }
+
+    /// Finds them.
+    ///
+    /// - Returns: how many there are; nil where the line has anything but plain ASCII, or very many.
+    mutating func find(in line: UnsafeRawBufferPointer) -> Int? {
+        positions.withUnsafeMutableBufferPointer { positions in
+            var found = 0
+            var special: UInt64 = 0
+            var begin = 0
+            while begin < line.count {
+                guard found <= Self.most else { return nil }
+                var block: UInt64 = 0
+                var offset = 0
+                while offset < 64, begin + offset + 8 <= line.count {
+                    let word = UInt64(
+                        littleEndian: line.loadUnaligned(fromByteOffset: begin + offset, as: UInt64.self))
+                    special |= SpecialBytes.unquoted(word)
+                    block |= SpecialBytes.quotations(word) << UInt64(offset)
+                    offset += 8
+                }
+                if offset < 64 {
+                    var word = SpecialBytes.spaces
+                    for index in (begin + offset..<line.count).reversed() {
+                        word = word << 8 | UInt64(line[index])
+                    }
+                    special |= SpecialBytes.unquoted(word)
+                    block |= SpecialBytes.quotations(word) << UInt64(offset)
+                }
+                while block != 0 {
+                    positions[found] = UInt32(truncatingIfNeeded: begin &+ block.trailingZeroBitCount)
+                    found &+= 1
+                    block &= block &- 1
+                }
+                begin += 64
+            }
+            return special & SpecialBytes.highs == 0 ? found : nil
+        }
     }
 }
