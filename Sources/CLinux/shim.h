@@ -86,6 +86,8 @@ struct ducc_child {
     gid_t group;
     const gid_t *groups;
     size_t groupCount;
+    // The soft limit on open descriptors; 0: as it is.
+    uint64_t descriptors;
 };
 
 struct ducc_child_failure {
@@ -136,6 +138,11 @@ static inline struct ducc_child_failure ducc_become(const struct ducc_child *chi
     if (dup3(*report, 3, O_CLOEXEC) < 0) return failure.code = errno, failure;
     *report = 3;
     closefrom(4);
+    uint64_t limit[2];
+    if (child->descriptors && syscall(SYS_prlimit64, 0, 7 /* RLIMIT_NOFILE */, NULL, limit) == 0) {
+        limit[0] = child->descriptors;
+        syscall(SYS_prlimit64, 0, 7, limit, NULL);
+    }
     setpgid(0, 0);
 
     // By raw system calls: the C library's would ask all threads to do the same, and there is only this one. Groups

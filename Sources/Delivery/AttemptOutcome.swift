@@ -4,7 +4,7 @@ import Platform
 package enum AttemptOutcome: Equatable, CustomStringConvertible {
     case ended(ExitStatus)
     /// It was still running after so many seconds.
-    case timedOut(seconds: Int)
+    case timedOut(seconds: Double)
     case notStarted(SystemError)
 
     package var description: String {
@@ -15,7 +15,9 @@ package enum AttemptOutcome: Equatable, CustomStringConvertible {
         }
     }
 
-    private static func span(_ seconds: Int) -> String {
-        seconds % 60 == 0 ? "\(seconds / 60) min" : "\(seconds) s"
+    private static func span(_ seconds: Double) -> String {
+        let milliseconds = Int(seconds * 1000)
+        if milliseconds % 1000 > 0 { return "\(milliseconds) ms" }
+        return milliseconds % 60_000 == 0 ? "\(milliseconds / 60_000) min" : "\(milliseconds / 1000) s"
     }
 }

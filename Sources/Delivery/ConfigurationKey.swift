@@ -48,9 +48,12 @@ struct ConfigurationKey: Sendable {
 }
 
 extension ConfigurationKey {
+    static let attempts = 1...1_000_000
+    static let concurrencies = 1...1000
+
     static let retry = [
         ConfigurationKey(
-            "attempts", .number(1...1_000_000), "How often an event is tried before it is given up.",
+            "attempts", .number(attempts), "How often an event is tried before it is given up.",
             standard: "8"),
         ConfigurationKey(
             "delay", .time,
@@ -104,7 +107,7 @@ extension ConfigurationKey {
                 standard: "end"),
         ] + delivery + [
             ConfigurationKey(
-                "concurrency", .number(1...1000), "How many deliveries of an exec hook run at a time.",
+                "concurrency", .number(concurrencies), "How many deliveries of an exec hook run at a time.",
                 standard: "1"),
             ConfigurationKey(
                 "order_by", .text,

@@ -150,7 +150,8 @@ struct ConfigurationReader {
         }
         hook.from = word("from", of: node) ?? hook.from
         readDelivery(node, &hook)
-        hook.concurrency = number("concurrency", of: node, 1...1000) ?? hook.concurrency
+        hook.concurrency =
+            number("concurrency", of: node, ConfigurationKey.concurrencies) ?? hook.concurrency
         if case .pipe = hook.target, let node = node.value("concurrency") {
             wrong(node, "a pipe is one process: concurrency is for exec")
         }
@@ -170,7 +171,8 @@ struct ConfigurationReader {
         guard let retry = value("retry", of: node),
             isMapping(retry, "retry", ConfigurationKey.retry)
         else { return }
-        hook.retry.attempts = number("attempts", of: retry, 1...1_000_000) ?? hook.retry.attempts
+        hook.retry.attempts =
+            number("attempts", of: retry, ConfigurationKey.attempts) ?? hook.retry.attempts
         if let delay = seconds("delay", of: retry) { hook.retry.delayMilliseconds = Int(delay * 1000) }
         if let delay = seconds("max_delay", of: retry) {
             hook.retry.longestDelayMilliseconds = Int(delay * 1000)

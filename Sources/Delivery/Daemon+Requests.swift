@@ -31,6 +31,13 @@ extension Daemon {
         }
     }
 
+    /// Tells commands that nothing more is done for them.
+    func refuseRequests() {
+        requests.answer { _ throws(RequestError) in
+            throw RequestError("the daemon is stopping: ask again when it has stopped")
+        }
+    }
+
     private static func text(_ count: Int?) -> String {
         guard let count else { return "all dead letters" }
         return "\(count) dead letter\(count == 1 ? "" : "s")"

@@ -310,8 +310,10 @@ package final class Daemon {
         for hook in hooks { hook.runner.stop(limit: limit) }
         while hooks.contains(where: { !$0.runner.hasStopped }) {
             let next = meanwhile(clock())
-            wait(until: hooks.compactMap(\.runner.deadline) + [next].compactMap { $0 }, [-1])
+            let ends = hooks.compactMap(\.runner.deadline) + [next, clock() + Self.idleSave].compactMap { $0 }
+            wait(until: ends, [-1])
             let now = clock()
+            refuseRequests()
             for hook in hooks { hook.runner.look(now: now) }
         }
         for group in groups {

@@ -17,9 +17,7 @@ package final class ExecRunner: HookRunner {
     private var lane: Lane
     private var running: [(assignment: Assignment, run: ProgramRun)] = []
     private var isStopping = false
-    private var saidThatItIsShort = false
-    /// How long an event waits that nothing could be started for.
-    private static let shortagePause: UInt64 = 1_000_000_000
+    private var shortage = Shortage()
     private var stopLimit: UInt64?
 
     /// - Parameter inheritsOutput: whether what its program writes goes where our own output goes, not to the log.
@@ -80,7 +78,7 @@ package final class ExecRunner: HookRunner {
                 lane.takeBack(assignment.number)
             } else {
                 ended(
-                    assignment, run.timedOut ? .timedOut(seconds: Int(hook.timeout)) : .ended(status),
+                    assignment, run.timedOut ? .timedOut(seconds: hook.timeout) : .ended(status),
                     now: now)
             }
         }
@@ -108,13 +106,11 @@ package final class ExecRunner: HookRunner {
                 deadline: now + UInt64(hook.timeout * 1e9), killAfter: UInt64(hook.killAfter * 1e9))
             log(.debug, "begun", details(assignment))
             running.append((assignment, run))
-            saidThatItIsShort = false
+            shortage.isOver()
         } catch {
             guard error.isShortage else { return ended(assignment, .notStarted(error), now: now) }
-            // That is no fault of the event's.
-            if !saidThatItIsShort { log(.error, "\(error): events wait for it", [("hook", hook.name)]) }
-            saidThatItIsShort = true
-            lane.takeBack(assignment.number, until: now + Self.shortagePause)
+            shortage.say(error, hook.name, log)
+            lane.takeBack(assignment.number, until: now + Shortage.pause)
         }
     }
 

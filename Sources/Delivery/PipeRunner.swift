@@ -48,6 +48,7 @@ package final class PipeRunner: HookRunner {
     /// How often the oldest event was tried in vain.
     private var failures: [FailedAttempt] = []
     private var notBefore: UInt64 = 0
+    private var shortage = Shortage()
     private var isStopping = false
     private var isUntimed = false
     private var stopLimit: UInt64?
@@ -136,7 +137,7 @@ package final class PipeRunner: HookRunner {
         if isStopping { write(now: now) }
         guard let status = run.status else { return }
         readAcknowledgements(now: now)
-        ended(run.timedOut ? .timedOut(seconds: Int(hook.timeout)) : .ended(status), now: now)
+        ended(run.timedOut ? .timedOut(seconds: hook.timeout) : .ended(status), now: now)
     }
 
     package func stop(limit: UInt64) {
@@ -172,8 +173,13 @@ package final class PipeRunner: HookRunner {
             isInLongLine = false
             strayLines = 0
             sent = 0
+            shortage.isOver()
             log(.info, "started", [("hook", hook.name)])
-        } catch { ended(.notStarted(error), now: now) }
+        } catch {
+            guard error.isShortage else { return ended(.notStarted(error), now: now) }
+            shortage.say(error, hook.name, log)
+            notBefore = now + Shortage.pause
+        }
     }
 
     /// Whether there is something that it may be given now.

@@ -110,9 +110,11 @@ package struct RequestBox: Sendable {
 
     /// Asks the daemon that has the directory.
     ///
+    /// - Parameter isAlone: tries whether nobody has it any more: it was another command, or a daemon that has stopped.
+    /// - Returns: whether the daemon has done it; if not, nobody has the directory any more.
     /// - Throws: `RequestError` with the daemon's reason, or where it doesn't answer; `SystemError`, `Interrupted`.
-    package func ask(_ request: Request) throws {
-        guard let data = try? JSONEncoder().encode(request) else { return }
+    package func ask(_ request: Request, isAlone: () throws -> Bool) throws -> Bool {
+        let data = try JSONEncoder().encode(request)
         let name = "\(directory)/\(RandomIdentifier.uuid())"
         try Files.replace("\(name).json", with: Array(data), mode: 0o600, sync: false)
         // Whatever ends the wait: what wasn't answered must not be done later, when nobody knows of it any more.
@@ -124,7 +126,12 @@ package struct RequestBox: Sendable {
                 if let error = (try? JSONDecoder().decode(Answer.self, from: Data(bytes)))?.error {
                     throw RequestError(error)
                 }
-                return
+                return true
+            }
+            if try isAlone() {
+                // Whoever had it may have answered last of all.
+                if !Files.exists("\(name).answer") { return false }
+                continue
             }
             try Interruption.sleep(milliseconds: 10)
         }

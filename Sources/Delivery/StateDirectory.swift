@@ -46,6 +46,17 @@ package struct StateDirectory: Sendable {
         }
     }
 
+    /// Takes the directory for this process.
+    ///
+    /// - Returns: nil where another process has it.
+    /// - Throws: `StateError`.
+    package func lockIfFree() throws(StateError) -> Lock? {
+        do throws(StateError) { return try lock() } catch {
+            if error.isInUse { return nil }
+            throw error
+        }
+    }
+
     /// Takes the directory for this process, or not at all.
     ///
     /// - Throws: `StateError`.

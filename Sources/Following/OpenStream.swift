@@ -71,25 +71,41 @@ final class OpenStream {
         reader.next(where: isWanted)
     }
 
-    /// How far back `eventsBefore` looks.
+    /// How far back `eventsBefore` looks, and into how large a compressed file, which has to be read from its beginning.
     private static let lookBack: Int64 = 1 << 20
+    private static let largestCompressed: Int64 = 16 << 20
 
-    /// The events before the offset, as far back as is soon read; none of a compressed file.
+    /// Whether `eventsBefore` doesn't look at all that is before the offset.
+    var hasUnknownBeginning: Bool {
+        isCompressed ? offset > 0 && found.size > Self.largestCompressed : offset > Self.lookBack
+    }
+
+    /// Tells of the events before the offset, as far back as is soon read.
     ///
-    /// - Returns: the events, and whether these are all of them.
-    func eventsBefore() -> (events: [Event], isAll: Bool) {
+    /// - Returns: false where that failed halfway; what can't be read is said when the file is read.
+    func eventsBefore(_ body: (Event) -> Void) -> Bool {
         let end = offset
-        guard !isCompressed, end > 0 else { return ([], end == 0) }
-        var before = NotificationReader(
-            offset: max(0, end - Self.lookBack), fileFingerprint: reader.fileFingerprint)
-        var events: [Event] = []
-        // What can't be read now is said when the file is read.
-        while before.offset < end, (try? before.fill(from: descriptor.raw, path: name)) == true {
-            while before.offset < end, let item = before.next() {
-                if case .event(let event) = item, before.offset <= end { events.append(event) }
+        if isCompressed && hasUnknownBeginning { return true }
+        let begin = isCompressed ? 0 : max(0, end - Self.lookBack)
+        var before = NotificationReader(offset: begin, fileFingerprint: reader.fileFingerprint)
+        do {
+            let source = isCompressed && end > 0 ? try CompressedSource(found, descriptor, offset: 0) : nil
+            while before.offset < end,
+                try source?.fill(&before) ?? before.fill(from: descriptor.raw, path: name)
+            {
+                while before.offset < end, let item = before.next() {
+                    if case .event(let event) = item, before.offset <= end { body(event) }
+                }
             }
-        }
-        return (events, end <= Self.lookBack)
+            return true
+        } catch { return false }
+    }
+
+    /// Whether the file no longer begins as it did, or is shorter than what was read of it.
+    func isTruncated() throws(SystemError) -> Bool {
+        if isCompressed { return false }
+        if RegularFile.size(of: descriptor.raw) < reader.readOffset { return true }
+        return try firstLine?.isStill(in: descriptor.raw) == false
     }
 
     /// What went wrong since the last time; it is told once.

@@ -43,13 +43,15 @@ extension StreamFollower {
         for file in found[first...] {
             let open = streams.first { $0.key == file.key }
             if open == nil, hasBacklog, !isSeen(file) { continue }
-            let read = (open ?? (try? OpenStream(file, offset: file.size)))?.eventsBefore()
-            if read?.isAll != true { unknownParts += 1 }
-            open?.unknownParts = unknownParts
-            for event in read?.events ?? [] {
+            let end = file.compression == nil ? file.size : .max
+            let past = open ?? (try? OpenStream(file, offset: end))
+            if past?.hasUnknownBeginning != false { unknownParts += 1 }
+            let isRead = past?.eventsBefore { event in
                 _ = gaps.look(at: event.runPosition, behind: unknownParts)
                 before(event)
             }
+            if isRead == false { unknownParts += 1 }
+            open?.unknownParts = unknownParts
         }
     }
 

@@ -256,6 +256,8 @@ public final class StreamFollower {
         let unread = streams.last.flatMap { $0.isUnrecognisable ? $0 : nil }
         learnFirstLines()
         if let unread { try openUnseen(unread) }
+        // What was copied of it before it was truncated comes before it, not behind.
+        if let newest = streams.last, try newest.isTruncated() { _ = try fill(newest) }
         try retryingWhereMoved { () throws(SystemError) in
             let found = try look()
             let newer = newer(in: found)

@@ -31,7 +31,8 @@ extension ChildProcess {
                         program: program, arguments: arguments.baseAddress, environment: environment,
                         search: search, directory: place, input: input ?? empty, output: output ?? -1,
                         errors: errors ?? -1, user: user.identifier, group: user.group,
-                        groups: groups.baseAddress, groupCount: groups.count)
+                        groups: groups.baseAddress, groupCount: groups.count,
+                        descriptors: DescriptorLimit.original)
                     return ducc_start_as(&child, &failure)
                 }
             }

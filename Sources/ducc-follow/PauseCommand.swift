@@ -38,11 +38,14 @@ struct HookOptions: ParsableArguments {
         alone: (StateDirectory) throws -> Void
     ) throws {
         let state = try self.state()
-        let lock: StateDirectory.Lock
-        do throws(StateError) { lock = try state.lock() } catch {
-            guard error.isInUse else { throw error }
-            return try RequestBox(state).ask(
-                Request(action, hook: hook, identifiers: identifiers, cursor: cursor))
+        var lock = try state.lockIfFree()
+        if lock == nil {
+            let request = Request(action, hook: hook, identifiers: identifiers, cursor: cursor)
+            let isDone = try RequestBox(state).ask(request) {
+                if lock == nil { lock = try state.lockIfFree() }
+                return lock != nil
+            }
+            if isDone { return }
         }
         try withExtendedLifetime(lock) { try alone(state) }
     }

@@ -116,6 +116,26 @@ struct ModelGenerator {
         (3, false, { _ in [.kill, .start] }),
         (3, false, { _ in [.kill] }),
         (6, true, { _ in [.start] }),
+        // A program is interrupted; events behind one that hangs are done before it, in the next file too.
+        (
+            2, false,
+            {
+                [
+                    .tell($0.number(0..<4), "h"), .write($0.number(0..<3), count: 1, key: 0), .turn, .turn,
+                    $0.number(0..<2) == 0 ? .kill : .stop, .start,
+                ]
+            }
+        ),
+        (
+            2, false,
+            {
+                [
+                    .tell(1, "h"), .write($0.number(0..<3), count: $0.number(1..<3), key: 0),
+                    .rotate(create: true), .write($0.number(0..<3), count: 2, key: 1), .turn, .turn, .turn,
+                    $0.number(0..<2) == 0 ? .kill : .stop, .start,
+                ]
+            }
+        ),
         (2, false, { [.losePower(bytes: $0.number(0..<900))] }),
         (3, true, { _ in [.save] }),
     ]

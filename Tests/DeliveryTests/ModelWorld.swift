@@ -122,9 +122,10 @@ final class ModelWorld {
 
     /// Runs a sequence to its end.
     ///
+    /// - Parameter told: how many lines of what happened last are told too.
     /// - Returns: what went wrong; nil where nothing did.
     static func run(
-        _ steps: [ModelStep], _ scheme: ModelDisk.Scheme, _ program: ModelProgram, debug: Bool = false
+        _ steps: [ModelStep], _ scheme: ModelDisk.Scheme, _ program: ModelProgram, told: Int = 0
     ) throws -> String? {
         let world = try ModelWorld(scheme, program)
         do {
@@ -139,9 +140,10 @@ final class ModelWorld {
             return "\(failure)"
         }
         world.daemon = nil
-        if debug { for line in world.story { print(line.replacing(ModelWriter.runEnding, with: "")) } }
         guard !world.model.problems.isEmpty else { return nil }
-        return world.model.problems.joined(separator: "; ").replacing(ModelWriter.runEnding, with: "")
+        let told = world.story.suffix(told).map { "\n    \($0)" }.joined()
+        return (world.model.problems.joined(separator: "; ") + told)
+            .replacing(ModelWriter.runEnding, with: "")
     }
 
     func perform(_ step: ModelStep) throws {

@@ -148,6 +148,47 @@ struct HookCaseTests {
         #expect(try follow.stop(running).code == 0)
     }
 
+    @Test("whose working directory isn't there says so, and not that its program is missing")
+    func directory() throws {
+        _ = try follow.script("hook", "echo $DUCC_LAYER >> out\n")
+        try follow.emit(0..<1)
+        let running = try follow.daemon(Follow.hook("exec", ["./hook"], "cwd: later, retry: {delay: 50ms}"))
+        try waitUntil("it is said") { running.errorsSoFar.contains("cannot enter directory") }
+        try Files.makeDirectories(follow.directory.path("later"))
+        try waitUntil("it is done there") { follow.lines("later/out") == ["0"] }
+        #expect(!running.errorsSoFar.contains("cannot run"))
+        #expect(try follow.stop(running).code == 0)
+    }
+
+    @Test("that takes too long: its time is said as it was given", arguments: ["250ms", "1s"])
+    func timeInWords(time: String) throws {
+        _ = try follow.script("hook", "exec sleep 1000\n")
+        try follow.emit(0..<1)
+        let running = try follow.daemon(
+            Follow.hook("exec", ["./hook"], "timeout: \(time), retry: {attempts: 1}"))
+        let words = time.replacing("ms", with: " ms").replacing("1s", with: "1 s")
+        try waitUntil("it is given up") { running.errorsSoFar.contains("not done after \(words), attempt 1") }
+        #expect(try follow.stop(running).code == 0)
+    }
+
+    @Test("of another user, like one of our own, may open as many files as the daemon might before it raised that")
+    func descriptors() throws {
+        _ = try follow.script("hook", "ulimit -S -n >> $1\n")
+        try follow.emit(0..<1)
+        try follow.configure(
+            "  - {name: a, exec: [./hook, a], from: start}\n"
+                + "  - {name: b, exec: [./hook, b], from: start, user: nobody}\n")
+        for name in ["a", "b"] { try follow.directory.write(name, "") }
+        try runSuccessfully(
+            "chmod", ["a+rwX", follow.directory.path, follow.directory.path("a"), follow.directory.path("b")])
+        let running = try RunningCommand(
+            "prlimit", ["--nofile=300:4000", Programs.follow, "run", follow.directory.path("follow.yaml")],
+            directory: "/")
+        try waitUntil("both are done") { follow.lines("a").count + follow.lines("b").count == 2 }
+        #expect(follow.lines("a") == ["300"] && follow.lines("b") == ["300"])
+        #expect(try follow.stop(running).code == 0)
+    }
+
     /// What a shell, or a careless reader of words, would make something else of.
     static let oddValues = [
         "two words", " ", "", "'", "\"", "it's \"so\"", "a\nb\n", "\n", "$(touch owned)", "`touch owned`",

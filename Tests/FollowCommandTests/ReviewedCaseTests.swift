@@ -158,6 +158,41 @@ struct ReviewedCaseTests {
         #expect(try follow.stop(running).code == 0)
     }
 
+    @Test("a command waits for another one that has the state directory for a moment, and then does its work")
+    func commandsTogether() throws {
+        _ = try follow.script("hook", "exit 0\n")
+        try follow.configure("  - {name: a, exec: [./hook]}\n")
+        try Files.makeDirectories(follow.directory.path("state"))
+        let path = follow.directory.path("state/lock")
+        var held: SharedDescriptor? = SharedDescriptor(
+            try OwnedDescriptor(opening: path, O_RDWR | O_CREAT, mode: 0o600))
+        #expect(try FileLock.tryDescriptorLock(try #require(held).raw, path: path))
+        let command = try RunningCommand(Programs.follow, ["pause"] + follow.config + ["a"], directory: "/")
+        try waitUntil("it asks whoever has it") {
+            try !DirectoryEntry.names(in: follow.directory.path("state/requests")).isEmpty
+        }
+        held = nil
+        #expect(try command.wait(seconds: 5).code == 0)
+        #expect(Files.exists(follow.directory.path("state/paused/a")))
+        #expect(try follow.leftovers().isEmpty)
+    }
+
+    @Test("a daemon that is stopping says so to commands")
+    func stopping() throws {
+        _ = try follow.script("hook", "echo x >> begun; trap '' TERM; while [ ! -e go ]; do sleep 0.05; done\n")
+        try follow.emit(0..<1)
+        try follow.configure("  - {name: a, exec: [./hook], from: start}\n", grace: "30s")
+        let running = try follow.daemon()
+        try waitUntil("it has begun") { follow.lines("begun").count == 1 }
+        running.signal(SIGTERM)
+        try waitUntil("it says so") {
+            let result = try Support.run(Programs.follow, ["pause"] + follow.config + ["a"])
+            return result.code == 66 && result.errors.contains("is stopping")
+        }
+        try follow.directory.write("go", "")
+        #expect(try running.wait(seconds: 20).code == 0)
+    }
+
     @Test(
         "a file that can't be read for a while is said once, costs nothing meanwhile, and is read when it can be"
     )

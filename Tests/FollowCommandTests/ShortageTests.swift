@@ -81,4 +81,23 @@ struct ShortageTests {
         #expect(follow.lines("out") == ["0", "1", "2"])
         #expect(try follow.stop(running).code == 0)
     }
+
+    @Test("a pipe hook that can't be started for want of descriptors has failed at nothing")
+    func pipe() throws {
+        try follow.pipeHook("hook")
+        try follow.emit(0..<1, .test)
+        let running = try follow.daemon(
+            Follow.hook("pipe", ["./hook"], "action: publish_test, retry: {attempts: 1}"))
+        try waitUntil("it has the stream open") { try running.rests() }
+        let process = "\(running.process.identifier)"
+        let soft = try runSuccessfully(
+            "prlimit", ["--pid", process, "--nofile", "-o", "SOFT", "--noheadings"])
+        try runSuccessfully("prlimit", ["--pid", process, "--nofile=3:"])
+        try follow.emit(1..<2)
+        try waitUntil("it is said") { running.errorsSoFar.contains("events wait for it") }
+        try runSuccessfully("prlimit", ["--pid", process, "--nofile=\(soft.filter { $0.isNumber }):"])
+        try waitUntil("it is done") { follow.lines("hook.out") == ["1"] }
+        #expect(try follow.stop(running).code == 0)
+        #expect(try follow.deadLetters().isEmpty)
+    }
 }
