@@ -247,6 +247,7 @@ final class HookGroup {
     /// Takes the hooks of another group, which is at the same place.
     func take(_ other: HookGroup) {
         hooks += other.hooks
+        follower.learn(from: other.follower)
         index = FilterIndex(hooks.map(\.runner.hook.filter))
     }
 

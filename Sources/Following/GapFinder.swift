@@ -92,12 +92,30 @@ struct GapFinder {
     }
 
     private mutating func turn(to other: UInt128) {
+        if newest.number > 0 { remember(newest, of: run) }
+        run = other
+        newest = last[other] ?? older[other] ?? Last()
+    }
+
+    private mutating func remember(_ event: Last, of run: UInt128) {
         if last.count >= Self.most {
             older = last
             last = [:]
         }
-        if newest.number > 0 { last[run] = newest }
-        run = other
-        newest = last[other] ?? older[other] ?? Last()
+        last[run] = event
+    }
+
+    /// Takes over what another one knows of the same place in the stream.
+    ///
+    /// - Parameters:
+    ///   - theirs: how many unknown parts lie before that place for it.
+    ///   - ours: and how many here.
+    mutating func learn(from other: GapFinder, theirs: Int, ours: Int) {
+        turn(to: 0)
+        let events = other.older.merging(other.last) { $1 }.merging([other.run: other.newest]) { $1 }
+        for (run, event) in events where event.number > 0 && event.unknownParts == theirs {
+            let known = last[run] ?? older[run] ?? Last()
+            remember(Last(number: max(known.number, event.number), unknownParts: ours), of: run)
+        }
     }
 }

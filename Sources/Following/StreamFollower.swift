@@ -106,6 +106,11 @@ public final class StreamFollower {
         }
     }
 
+    /// Takes over what another follower, which is at the same place, knows of what was before that.
+    package func learn(from other: StreamFollower) {
+        gaps.learn(from: other.gaps, theirs: other.unknownParts, ours: unknownParts)
+    }
+
     private func begin(_ start: StartPosition, _ before: (Event) -> Void) throws(SystemError) {
         try retryingWhereMoved { () throws(SystemError) in
             let found = try look()

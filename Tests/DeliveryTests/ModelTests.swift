@@ -139,6 +139,14 @@ struct ModelTests {
                 .writeLate(1, key: 0), .copyTruncate(between: 0), .deleteLive, .writeLate(1, key: 2),
             ]
         ),
+        // A hook that gets events again alone, and then reads with the others.
+        (
+            .elsewhere,
+            [
+                .write(0, count: 2, key: 1), .copyTruncate(between: 1), .write(1, count: 3, key: 1), .settle,
+                .kill, .start, .settle, .write(0, count: 1, key: 2),
+            ]
+        ),
     ]
 
     @Test("what went wrong once goes well", arguments: 0..<mended.count)
