@@ -79,7 +79,7 @@ extension Daemon {
     /// Keeps where a hook that has ended, or has to, is succeeded.
     func save(_ each: LeavingHook) {
         switch each.continuation {
-        case .whereItIs: save(each.hook, reading: each.reading, force: true)
+        case .whereItIs: save(each.hook, each.hook.runner.cursor(reading: each.reading), force: true)
         case .at(let cursor):
             do throws(CursorError) { try each.hook.cursorFile.save(cursor, force: true) } catch {
                 log(.error, error.description, [("hook", each.hook.name)])

@@ -109,7 +109,7 @@ package final class Daemon {
             let group = try group(of: hooks, from: start.map { StartPosition.cursor($0) } ?? .end)
             groups.append(group)
             // Where a hook begins must not depend on when its first event comes.
-            for hook in hooks { save(hook, reading: group.reading, force: true) }
+            for hook in hooks { save(hook, in: group, force: true) }
         }
     }
 
@@ -174,7 +174,7 @@ package final class Daemon {
         regroup()
         for group in groups {
             for hook in group.hooks where saveDeadline(hook).map({ now >= $0 }) ?? false {
-                save(hook, reading: group.reading, force: false)
+                save(hook, in: group, force: false)
             }
         }
         for hook in hooks {
@@ -249,10 +249,13 @@ package final class Daemon {
         return hook.hasMoved ? hook.lastSave + Self.idleSave : nil
     }
 
-    func save(
-        _ hook: HookState, reading: [(file: Int, position: Cursor.File)], force: Bool
-    ) {
-        let cursor = hook.runner.cursor(reading: reading)
+    private func save(_ hook: HookState, in group: HookGroup, force: Bool) {
+        var cursor = hook.runner.cursor(reading: group.reading)
+        group.mark(&cursor)
+        save(hook, cursor, force: force)
+    }
+
+    func save(_ hook: HookState, _ cursor: Cursor, force: Bool) {
         hook.hasMoved = false
         hook.lastSave = clock()
         if cursor == hook.saved && !force {
@@ -310,14 +313,15 @@ package final class Daemon {
         for hook in hooks { hook.runner.stop(limit: limit) }
         while hooks.contains(where: { !$0.runner.hasStopped }) {
             let next = meanwhile(clock())
-            let ends = hooks.compactMap(\.runner.deadline) + [next, clock() + Self.idleSave].compactMap { $0 }
+            let ends =
+                hooks.compactMap(\.runner.deadline) + [next, clock() + Self.idleSave].compactMap { $0 }
             wait(until: ends, [-1])
             let now = clock()
             refuseRequests()
             for hook in hooks { hook.runner.look(now: now) }
         }
         for group in groups {
-            for hook in group.hooks { save(hook, reading: group.reading, force: true) }
+            for hook in group.hooks { save(hook, in: group, force: true) }
         }
         for each in leaving { save(each) }
         writeLetters()

@@ -158,8 +158,8 @@ final class HookGroup {
         return number
     }
 
-    /// How far its files were read, as a cursor of a new reader.
-    var cursor: Cursor { follower.cursor }
+    /// Notes in a cursor what its files have before its offsets.
+    func mark(_ cursor: inout Cursor) { follower.mark(&cursor) }
 
     /// When it is to be read again although nothing happened.
     var deadline: UInt64? { restsUntil > 0 ? restsUntil : follower.deadline }
@@ -255,8 +255,9 @@ final class HookGroup {
     func isLevel(with other: HookGroup) -> Bool {
         guard isAtEnd, other.isAtEnd else { return false }
         // A file has the name that it was opened by.
-        return cursor.files.elementsEqual(other.cursor.files) {
-            $0.fingerprint == $1.fingerprint && $0.inode == $1.inode && $0.offset == $1.offset
+        return follower.positions.elementsEqual(other.follower.positions) {
+            let (one, two) = ($0.position, $1.position)
+            return one.fingerprint == two.fingerprint && one.inode == two.inode && one.offset == two.offset
         }
     }
 }

@@ -47,7 +47,7 @@ package struct ResumedFile {
     package let saved: Cursor.File
     /// With the inode that it has now: another one where it was compressed or copied since.
     package let position: Cursor.File
-    /// Where it ends; what the cursor says of anything behind that was lost. Unknown, and as far as can be, where it is
-    /// compressed.
+    /// Up to where it is still what it was; what the cursor says of anything behind that was lost. Unknown, and as far as
+    /// can be, where it is compressed.
     package let end: Int64
 }

@@ -31,8 +31,8 @@ public enum StartPosition {
         var needed = 0
         var notices: [String] = []
         var lastEventIdentifier: String?
-        /// The cursor's files, and which each of them is now.
-        var resumed: [(saved: Cursor.File, found: FoundFile)] = []
+        /// The cursor's files, which each of them is now, and up to where it is still what it was.
+        var resumed: [(saved: Cursor.File, found: FoundFile, end: Int64)] = []
         /// The fingerprints of files that the cursor knows: copies of them were read.
         var known: Set<String> = []
     }
@@ -42,7 +42,7 @@ public enum StartPosition {
     func resolve(_ found: [FoundFile]) throws(SystemError) -> Beginning {
         var beginning = Beginning()
         switch self {
-        case .cursor(let cursor): return Self.resume(cursor, found)
+        case .cursor(let cursor): return try Self.resume(cursor, found)
         case .beginning:
             beginning.plan = found.suffix(1).map { Planned(file: $0, offset: 0) }
         case .last(let count, let matching):
@@ -108,7 +108,9 @@ public enum StartPosition {
         return beginning
     }
 
-    private static func resume(_ cursor: Cursor, _ found: [FoundFile]) -> Beginning {
+    private static func resume(
+        _ cursor: Cursor, _ found: [FoundFile]
+    ) throws(SystemError) -> Beginning {
         var beginning = Beginning(lastEventIdentifier: cursor.lastEventIdentifier)
         var offsets: [FileKey: Int64] = [:]
         var newestKnown = -1
@@ -121,13 +123,22 @@ public enum StartPosition {
                 continue
             }
             var offset = file.offset
-            if found[index].compression == nil, found[index].size < offset {
-                offset = found[index].size
+            var end = found[index].compression == nil ? found[index].size : .max
+            if end < offset {
+                offset = end
                 beginning.notices.append(
                     "\(found[index].name) has \(offset) bytes, \(file.offset) of it were read: going on at its end"
                 )
+            } else if found[index].compression == nil {
+                offset = try file.knownOffset(in: found[index])
+                if offset < file.offset {
+                    end = offset
+                    beginning.notices.append(
+                        "\(found[index].name) has lost its end and has grown again since \(file.offset) bytes of it were read: reading it again from byte \(offset) on"
+                    )
+                }
             }
-            beginning.resumed.append((file, found[index]))
+            beginning.resumed.append((file, found[index], end))
             offsets[found[index].key] = min(offset, offsets[found[index].key] ?? offset)
             // A file without a line is known by its inode alone, which a newer file may have by now: nothing may be
             // taken for finished because of it. Behind the last one that is certain everything is read anyway.

@@ -120,11 +120,10 @@ public final class StreamFollower {
             notices += beginning.notices
             lastEventIdentifier = beginning.lastEventIdentifier
             knownFingerprints = beginning.known
-            resumed = beginning.resumed.map { saved, found in
+            resumed = beginning.resumed.map { saved, found, end in
                 var position = saved
                 position.inode = found.key.inode
-                return ResumedFile(
-                    saved: saved, position: position, end: found.compression == nil ? found.size : .max)
+                return ResumedFile(saved: saved, position: position, end: end)
             }
             note(found, without: beginning.plan.dropFirst(count).map(\.file.key))
             add(streams)
@@ -142,7 +141,21 @@ public final class StreamFollower {
         var cursor = Cursor()
         cursor.files = positions.map(\.position)
         cursor.lastEventIdentifier = lastEventIdentifier
+        mark(&cursor)
         return cursor
+    }
+
+    /// Notes in a cursor what its files have before its offsets, as far as they are open here.
+    public func mark(_ cursor: inout Cursor) {
+        for index in cursor.files.indices {
+            let file = cursor.files[index]
+            let stream = streams.first {
+                $0.key.inode == file.inode && $0.position.fingerprint == file.fingerprint
+            }
+            guard let stream, !stream.isCompressed, !file.fingerprint.isEmpty else { continue }
+            cursor.files[index].marks = try? Cursor.Mark.all(
+                in: stream.descriptor.raw, before: file.offset)
+        }
     }
 
     /// The position in each open file, by the file's number, behind everything that `next` has returned.

@@ -30,8 +30,8 @@ enum ModelStep: Equatable {
     case stop
     case kill
     case start
-    /// The machine goes off, and the log loses so many bytes.
-    case losePower(bytes: Int)
+    /// The machine goes off, and the log loses so many bytes; others write so many events before the daemon is back.
+    case losePower(bytes: Int, grown: Int)
     /// The daemon does what there is to do, without waiting for any program.
     case turn
     /// It does all there is to do.
@@ -65,7 +65,7 @@ extension ModelStep: CustomStringConvertible {
         case .stop: ".stop"
         case .kill: ".kill"
         case .start: ".start"
-        case .losePower(let bytes): ".losePower(bytes: \(bytes))"
+        case .losePower(let bytes, let grown): ".losePower(bytes: \(bytes), grown: \(grown))"
         case .turn: ".turn"
         case .settle: ".settle"
         case .save: ".save"
@@ -136,7 +136,7 @@ struct ModelGenerator {
                 ]
             }
         ),
-        (2, false, { [.losePower(bytes: $0.number(0..<900))] }),
+        (2, false, { [.losePower(bytes: $0.number(0..<900), grown: max(0, $0.number(0..<6) - 2))] }),
         (3, true, { _ in [.save] }),
     ]
 

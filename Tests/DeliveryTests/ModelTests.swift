@@ -26,7 +26,8 @@ struct ModelTests {
     func sequences(part: Int) throws {
         let program = try Self.program.get()
         var failures = 0
-        for seed in Self.seeds where seed % UInt64(Self.parts) == UInt64(part) && failures < Self.mostFailures {
+        for seed in Self.seeds where seed % UInt64(Self.parts) == UInt64(part) && failures < Self.mostFailures
+        {
             var generator = ModelGenerator(seed: seed)
             let scheme = generator.scheme()
             let steps = generator.steps()

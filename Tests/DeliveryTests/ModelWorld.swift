@@ -170,7 +170,7 @@ final class ModelWorld {
         case .stop: stop()
         case .kill: kill()
         case .start: try start()
-        case .losePower(let bytes): try losePower(bytes)
+        case .losePower(let bytes, let grown): try losePower(bytes, grown: grown)
         case .turn: turn()
         case .settle: try settle(isSaved: false)
         case .save: try settle(isSaved: true)
@@ -220,7 +220,7 @@ final class ModelWorld {
         model.removed(file.number, isOpen: false)
     }
 
-    func losePower(_ bytes: Int) throws {
+    func losePower(_ bytes: Int, grown: Int) throws {
         kill()
         for writer in disk.writers { writer.begin() }
         if let live = disk.live {
@@ -232,6 +232,9 @@ final class ModelWorld {
             // Later the file's end is taken for where it was shortened.
             for hook in hooks where !isConfigured(hook) { model.excuse(hook, [live.number]) }
         }
+        // It may be read again from a place that is known for certain.
+        if grown > 0 { model.lostItsBeginning() }
+        try disk.write(disk.writers[0], grown, key: 0, looks: true)
         try start()
     }
 

@@ -171,7 +171,9 @@ struct HookCaseTests {
         #expect(try follow.stop(running).code == 0)
     }
 
-    @Test("of another user, like one of our own, may open as many files as the daemon might before it raised that")
+    @Test(
+        "of another user, like one of our own, may open as many files as the daemon might before it raised that"
+    )
     func descriptors() throws {
         _ = try follow.script("hook", "ulimit -S -n >> $1\n")
         try follow.emit(0..<1)

@@ -179,7 +179,8 @@ struct ReviewedCaseTests {
 
     @Test("a daemon that is stopping says so to commands")
     func stopping() throws {
-        _ = try follow.script("hook", "echo x >> begun; trap '' TERM; while [ ! -e go ]; do sleep 0.05; done\n")
+        _ = try follow.script(
+            "hook", "echo x >> begun; trap '' TERM; while [ ! -e go ]; do sleep 0.05; done\n")
         try follow.emit(0..<1)
         try follow.configure("  - {name: a, exec: [./hook], from: start}\n", grace: "30s")
         let running = try follow.daemon()

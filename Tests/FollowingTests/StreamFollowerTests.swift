@@ -124,6 +124,26 @@ struct StreamFollowerTests {
         #expect(try drain(follower).numbers == [6])
     }
 
+    @Test(
+        "a file that lost its end, and grew beyond what was read before anybody looked, is read from where it is still the same",
+        arguments: [(read: 12, lost: 3, from: 1), (200, 5, 135), (200, 0, 201), (200, 60, 135), (200, 99, 1)])
+    func regrown(read: Int, lost: Int, from: Int) throws {
+        try stream.emit(read)
+        let follower = try stream.follower()
+        #expect(try drain(follower).numbers.count == read)
+        let cursor = follower.cursor
+        let size = try Files.read(stream.path, limit: 1 << 20).count
+        let kept = (1...read - lost).reduce(0) { $0 + Stream.line($1).utf8.count + 1 }
+        #expect(truncate(stream.path, off_t(kept)) == 0)
+        try stream.emit(100)
+        #expect(try Files.read(stream.path, limit: 1 << 20).count > size)
+        let (numbers, notices) = try drain(stream.follower(.cursor(cursor)))
+        // Those that were lost are nowhere; some that were read are read again.
+        #expect(numbers == Array(from..<read - lost + 1) + Array(read + 1...read + 100))
+        #expect(notices.count == (lost == 0 ? 0 : 1))
+        if lost > 0 { #expect(notices[0].contains("has lost its end and has grown again")) }
+    }
+
     @Test("a deleted file is left and its successor followed")
     func deleted() throws {
         try stream.emit(1)
