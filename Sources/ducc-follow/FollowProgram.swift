@@ -27,6 +27,13 @@ struct FollowRoot: ParsableCommand {
 
 /// From the command line to the exit code.
 enum FollowProgram {
+    /// The command that tells how the one is used that was used wrongly: argument-parser ends its message with it, as
+    /// `See 'ducc-follow run --help' for more information.`
+    private static func help(for error: any Error) -> String {
+        let pieces = FollowRoot.fullMessage(for: error).split(separator: "\n").last?.split(separator: "'") ?? []
+        return pieces.first { $0.hasPrefix("ducc-follow ") }.map(String.init) ?? "ducc-follow help"
+    }
+
     static func main(_ arguments: [String], watcher: DirectoryWatcher) -> ExitStatusCode {
         let command: any ParsableCommand
         do {
@@ -37,7 +44,7 @@ enum FollowProgram {
                 return .done
             }
             Report.say(FollowRoot.message(for: error))
-            Report.say("ducc-follow help, or ducc-follow help follow, says what there is")
+            Report.say("\(help(for: error)) says what there is")
             return .usage
         }
         do {

@@ -193,6 +193,21 @@ struct OutputTests {
         #expect(result.code == code && result.errors == "")
     }
 
+    @Test(
+        "a command line with a mistake is exit code 64, and says where the command's help is",
+        arguments: [
+            (["--actoin", "x", "f"], "--action", "follow"), (["pause"], "<hook>", "pause"),
+            (["status", "--max-lagg", "3"], "--max-lag", "status"), (["run"], "<follow.yaml>", "run"),
+            (["cursor", "set", "a"], "--to", "cursor set"), (["dead", "shwo"], "shwo", "dead"),
+        ])
+    func usage(arguments: [String], mistake: String, command: String) throws {
+        let result = try Support.run(Programs.follow, arguments, seconds: 5)
+        #expect(result.code == 64 && result.output.isEmpty)
+        let lines = result.errors.split(separator: "\n")
+        #expect(lines.count == 2 && lines[0].contains(mistake), "\(lines)")
+        #expect(lines[1].contains("ducc-follow \(command) --help"), "\(lines)")
+    }
+
     @Test("torn and foreign lines are reported and stop nothing")
     func torn() throws {
         try follow.directory.write("notifications.log", "{\"action\":\"x\nkernel: oops\n{\"action\":\"y\"}\n")
