@@ -30,7 +30,8 @@ enum FollowProgram {
     /// The command that tells how the one is used that was used wrongly: argument-parser ends its message with it, as
     /// `See 'ducc-follow run --help' for more information.`
     private static func help(for error: any Error) -> String {
-        let pieces = FollowRoot.fullMessage(for: error).split(separator: "\n").last?.split(separator: "'") ?? []
+        let last = FollowRoot.fullMessage(for: error).split(separator: "\n").last ?? ""
+        let pieces = last.split(separator: "'")
         return pieces.first { $0.hasPrefix("ducc-follow ") }.map(String.init) ?? "ducc-follow help"
     }
 
