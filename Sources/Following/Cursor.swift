@@ -14,9 +14,8 @@ public struct Cursor: Codable, Equatable, Sendable {
         public var name: String
         /// The ends of events behind the offset that were done before those between; nil where there are none.
         public var done: [Int64]?
-        /// What lies before the offset and before some smaller ones, the greatest first: a file that lost its end and has
-        /// grown again is another one from some place on. Nil where that isn't known.
-        public var marks: [Mark]?
+        /// What the file has before the offset; nil where that isn't known.
+        public var marks: Marks?
 
         /// A position in a file.
         public init(fingerprint: String, inode: UInt64, offset: Int64, name: String) {
@@ -25,14 +24,6 @@ public struct Cursor: Codable, Equatable, Sendable {
             self.offset = offset
             self.name = name
         }
-    }
-
-    /// What a file has before an offset.
-    public struct Mark: Codable, Equatable, Sendable {
-        /// A byte offset in the file.
-        public let offset: Int64
-        /// A hash of the last bytes before it.
-        public let hash: String
     }
 
     /// The form of this value in its file.

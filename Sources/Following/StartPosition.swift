@@ -123,19 +123,16 @@ public enum StartPosition {
                 continue
             }
             var offset = file.offset
-            var end = found[index].compression == nil ? found[index].size : .max
-            if end < offset {
-                offset = end
-                beginning.notices.append(
-                    "\(found[index].name) has \(offset) bytes, \(file.offset) of it were read: going on at its end"
-                )
-            } else if found[index].compression == nil {
+            var end = Int64.max
+            if found[index].compression == nil {
+                end = found[index].size
                 offset = try file.knownOffset(in: found[index])
                 if offset < file.offset {
-                    end = offset
+                    let place = offset == end ? "at its end" : "from byte \(offset)"
                     beginning.notices.append(
-                        "\(found[index].name) has lost its end and has grown again since \(file.offset) bytes of it were read: reading it again from byte \(offset) on"
+                        "\(found[index].name) has lost its end since \(file.offset) bytes of it were read: going on \(place)"
                     )
+                    end = offset
                 }
             }
             beginning.resumed.append((file, found[index], end))

@@ -152,9 +152,10 @@ public final class StreamFollower {
             let stream = streams.first {
                 $0.key.inode == file.inode && $0.position.fingerprint == file.fingerprint
             }
-            guard let stream, !stream.isCompressed, !file.fingerprint.isEmpty else { continue }
-            cursor.files[index].marks = try? Cursor.Mark.all(
-                in: stream.descriptor.raw, before: file.offset)
+            guard let stream, !stream.isCompressed, !file.fingerprint.isEmpty, file.offset > 0,
+                (try? stream.isTruncated()) == false
+            else { continue }
+            cursor.files[index].marks = try? Cursor.Marks(in: stream.descriptor.raw, before: file.offset)
         }
     }
 

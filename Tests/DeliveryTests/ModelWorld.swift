@@ -232,8 +232,6 @@ final class ModelWorld {
             // Later the file's end is taken for where it was shortened.
             for hook in hooks where !isConfigured(hook) { model.excuse(hook, [live.number]) }
         }
-        // It may be read again from a place that is known for certain.
-        if grown > 0 { model.lostItsBeginning() }
         try disk.write(disk.writers[0], grown, key: 0, looks: true)
         try start()
     }
