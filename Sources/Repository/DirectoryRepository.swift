@@ -6,9 +6,11 @@ import Platform
 
 /// A repository in a directory.
 package struct DirectoryRepository: ImageRepository {
-    /// The repository's directory, absolute.
-    let root: String
+    /// What is in it.
+    package let content: RepositoryContent
 
+    /// The repository's directory, absolute.
+    var root: String { content.root }
     package var name: String { root }
 
     /// Opens a repository, which is created where it isn't there.
@@ -23,7 +25,7 @@ package struct DirectoryRepository: ImageRepository {
         if path.hasPrefix("///") { path = String(path.dropFirst(2)) }
         while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
         path = Self.absolute(path)
-        root = path
+        content = RepositoryContent(root: path)
         // In this order: another converter may make it between the two questions.
         if Files.exists(path) {
             guard Files.isDirectory(path) else {
@@ -60,58 +62,15 @@ package struct DirectoryRepository: ImageRepository {
         ["/", "./", "../", "file:"].contains { name.hasPrefix($0) } && !name.hasPrefix("/cvmfs/")
     }
 
-    package func record(_ publicPath: String) throws -> ImageRecord? {
-        let directory = path(RepositoryLayout.imageMetadata(publicPath))
-        guard let manifest = try read("\(directory)/\(RepositoryLayout.manifestName)", orNone: []) else {
-            return nil
-        }
-        let digest = "sha256:\(SHA256.hex(of: manifest))"
-        // Another tool may have published over ours, or a crash come between the two files: the manifest counts.
-        if let bytes = try read("\(directory)/\(RepositoryLayout.recordName)", orNone: [EFBIG]),
-            let record = RepositoryJSON.decode(ImageRecord.self, from: bytes),
-            record.publicPath == publicPath, record.manifestDigest == digest
-        {
-            return record
-        }
-        return recordFromManifest(publicPath, directory, manifest, digest)
-    }
-
-    package func records() throws -> [ImageRecord] {
-        var found: [ImageRecord] = []
-        try collect(RepositoryLayout.metadata, "", &found)
-        return found.sorted { $0.publicPath < $1.publicPath }
-    }
-
-    package func hasLayer(_ digest: Digest) -> Bool {
-        // `layers.json` is the last thing that is written of a layer: by us with all the rest, by the original DUCC
-        // after the rest.
-        Files.isDirectory(path(RepositoryLayout.layerTree(digest)))
-            && Files.exists(path(RepositoryLayout.layer(digest)) + "/" + RepositoryLayout.layerFactsName)
-    }
-
-    package func hasFlatImage(_ configuration: Digest) -> Bool {
-        Files.isDirectory(path(RepositoryLayout.flatImage(configuration)))
-    }
-
-    package func isComplete(_ record: ImageRecord, _ contents: PublishedContents) -> Bool {
-        guard let configuration = try? Digest(record.configurationDigest) else { return false }
-        if contents.flat {
-            let expected = RepositoryLayout.linkTarget(from: record.publicPath, to: configuration)
-            guard Files.linkTarget(path(record.publicPath)) == expected,
-                hasFlatImage(configuration)
-            else { return false }
-        }
-        guard contents.layers else { return true }
-        return record.layers.allSatisfy { layer in (try? Digest(layer.digest)).map(hasLayer) ?? false }
-    }
-
     package func noteAnnounced(_ publicPath: String) throws {
-        guard var record = try record(publicPath), let unannounced = record.unannounced else { return }
+        guard var record = try content.record(publicPath), let unannounced = record.unannounced else {
+            return
+        }
         for layer in unannounced.layers.compactMap({ Digest(sha256Hex: $0) }) {
-            unlink(path(RepositoryLayout.untoldMark(layer)))
+            unlink(content.path(RepositoryLayout.untoldMark(layer)))
         }
         record.unannounced = nil
-        let directory = path(RepositoryLayout.imageMetadata(publicPath))
+        let directory = content.path(RepositoryLayout.imageMetadata(publicPath))
         // Not forced to disk: after a crash the events come once more.
         try Files.replace(
             "\(directory)/\(RepositoryLayout.recordName)", with: try RepositoryJSON.encode(record),
@@ -121,9 +80,6 @@ package struct DirectoryRepository: ImageRepository {
     package func begin(_ plan: PublicationPlan) throws -> any Publication {
         try DirectoryPublication(self, plan)
     }
-
-    /// A path in the repository.
-    func path(_ relative: String) -> String { root == "/" ? "/\(relative)" : "\(root)/\(relative)" }
 
     /// Runs what writes to the repository. Where its file system takes nothing, the error says so: the path of one file
     /// in an image doesn't tell a person what is full.
@@ -143,47 +99,4 @@ package struct DirectoryRepository: ImageRepository {
         }
     }
 
-    private func collect(_ directory: String, _ publicPath: String, _ found: inout [ImageRecord]) throws {
-        for name in try DirectoryEntry.names(in: path(directory)) {
-            let child = "\(directory)/\(name)"
-            // A part of a repository's name may be spelled like the file.
-            if name == RepositoryLayout.manifestName, !Files.isDirectory(path(child)) {
-                if let record = try record(publicPath) { found.append(record) }
-            } else if Files.linkTarget(path(child)) == nil, Files.isDirectory(path(child)) {
-                try collect(child, publicPath.isEmpty ? name : "\(publicPath)/\(name)", &found)
-            }
-        }
-    }
-
-    /// A file's bytes, or nil where there is none, or where reading fails for one of the reasons.
-    private func read(_ path: String, orNone reasons: [CInt]) throws(SystemError) -> [UInt8]? {
-        do throws(SystemError) {
-            return try Files.read(path, limit: 16 << 20)
-        } catch {
-            guard ([ENOENT, ENOTDIR, EISDIR] + reasons).contains(error.code) else { throw error }
-            return nil
-        }
-    }
-
-    /// What can be known of an image without our record, as the original DUCC leaves it: its manifest.
-    private func recordFromManifest(
-        _ publicPath: String, _ directory: String, _ bytes: [UInt8], _ digest: String
-    ) -> ImageRecord? {
-        guard case .manifest(let manifest)? = try? ManifestDocument.decode(bytes, mediaType: nil) else {
-            return nil
-        }
-        var information = stat()
-        guard stat("\(directory)/\(RepositoryLayout.manifestName)", &information) == 0 else { return nil }
-        return ImageRecord(
-            image: publicPath, imageRequest: "", publicPath: publicPath, referenceDigest: "",
-            manifestDigest: digest,
-            configurationDigest: manifest.config.digest.description, platform: nil, requestedPlatform: nil,
-            published: Timestamp(
-                seconds: information.st_mtim.tv_sec, nanoseconds: information.st_mtim.tv_nsec
-            ).description,
-            layers: manifest.layers.map {
-                ImageRecord.Layer(digest: $0.digest.description, compressedSize: $0.size, size: nil)
-            }, files: nil, lost: [],
-            contents: PublishedContents(layers: true, flat: Files.linkTarget(path(publicPath)) != nil))
-    }
 }

@@ -24,24 +24,8 @@ package protocol ImageRepository: Sendable {
     /// The repository's name, or its absolute path: `repository` of the events.
     var name: String { get }
 
-    /// What is known of the image published at a path; nil where there is none.
-    ///
-    /// - Throws: `SystemError` where it can't be told.
-    func record(_ publicPath: String) throws -> ImageRecord?
-
-    /// All images, sorted by public path.
-    ///
-    /// - Throws: `SystemError`.
-    func records() throws -> [ImageRecord]
-
-    /// Whether a layer is there, whole.
-    func hasLayer(_ digest: Digest) -> Bool
-
-    /// Whether the flat image of a configuration is there, whole.
-    func hasFlatImage(_ configuration: Digest) -> Bool
-
-    /// Whether everything that is wanted of an image is there and visible.
-    func isComplete(_ record: ImageRecord, _ contents: PublishedContents) -> Bool
+    /// What is in it.
+    var content: RepositoryContent { get }
 
     /// Notes that everything that became visible of an image was told of.
     ///
@@ -52,6 +36,29 @@ package protocol ImageRepository: Sendable {
     ///
     /// - Throws: `RepositoryError`, `SystemError`.
     func begin(_ plan: PublicationPlan) throws -> any Publication
+}
+
+extension ImageRepository {
+    /// What is known of the image published at a path; nil where there is none.
+    ///
+    /// - Throws: `SystemError` where it can't be told.
+    package func record(_ publicPath: String) throws -> ImageRecord? { try content.record(publicPath) }
+
+    /// All images, sorted by public path.
+    ///
+    /// - Throws: `SystemError`.
+    package func records() throws -> [ImageRecord] { try content.records() }
+
+    /// Whether a layer is there, whole.
+    package func hasLayer(_ digest: Digest) -> Bool { content.hasLayer(digest) }
+
+    /// Whether the flat image of a configuration is there, whole.
+    package func hasFlatImage(_ configuration: Digest) -> Bool { content.hasFlatImage(configuration) }
+
+    /// Whether everything that is wanted of an image is there and visible.
+    package func isComplete(_ record: ImageRecord, _ contents: PublishedContents) -> Bool {
+        content.isComplete(record, contents)
+    }
 }
 
 /// What of an image shall be in the repository.

@@ -1,0 +1,136 @@
+// What is in a repository, read from the directory that shows it: the repository itself, or the mounted revision of a
+// CernVM-FS repository. Nothing is held open between two calls.
+
+import Glibc
+import Images
+import Layers
+import Platform
+
+/// The published images, layers and flat images beneath a root.
+package struct RepositoryContent: Sendable {
+    /// The root, absolute.
+    let root: String
+
+    /// A path in the repository.
+    func path(_ relative: String) -> String { root == "/" ? "/\(relative)" : "\(root)/\(relative)" }
+
+    func record(_ publicPath: String) throws -> ImageRecord? {
+        let directory = path(RepositoryLayout.imageMetadata(publicPath))
+        guard let manifest = try read("\(directory)/\(RepositoryLayout.manifestName)", orNone: []) else {
+            return nil
+        }
+        let digest = "sha256:\(SHA256.hex(of: manifest))"
+        // Another tool may have published over ours, or a crash come between the two files: the manifest counts.
+        if let bytes = try read("\(directory)/\(RepositoryLayout.recordName)", orNone: [EFBIG]),
+            let record = RepositoryJSON.decode(ImageRecord.self, from: bytes),
+            record.publicPath == publicPath, record.manifestDigest == digest
+        {
+            return record
+        }
+        return recordFromManifest(publicPath, directory, manifest, digest)
+    }
+
+    func records() throws -> [ImageRecord] {
+        var found: [ImageRecord] = []
+        try collect(RepositoryLayout.metadata, "", &found)
+        return found.sorted { $0.publicPath < $1.publicPath }
+    }
+
+    func hasLayer(_ digest: Digest) -> Bool {
+        // `layers.json` is the last thing that is written of a layer: by us with all the rest, by the original DUCC
+        // after the rest.
+        Files.isDirectory(path(RepositoryLayout.layerTree(digest)))
+            && Files.exists(path(RepositoryLayout.layer(digest)) + "/" + RepositoryLayout.layerFactsName)
+    }
+
+    func hasFlatImage(_ configuration: Digest) -> Bool {
+        Files.isDirectory(path(RepositoryLayout.flatImage(configuration)))
+    }
+
+    func isComplete(_ record: ImageRecord, _ contents: PublishedContents) -> Bool {
+        guard let configuration = try? Digest(record.configurationDigest) else { return false }
+        if contents.flat {
+            let expected = RepositoryLayout.linkTarget(from: record.publicPath, to: configuration)
+            guard Files.linkTarget(path(record.publicPath)) == expected,
+                hasFlatImage(configuration)
+            else { return false }
+        }
+        guard contents.layers else { return true }
+        return record.layers.allSatisfy { layer in (try? Digest(layer.digest)).map(hasLayer) ?? false }
+    }
+
+    /// What a layer leaves open.
+    ///
+    /// - Throws: `LayerError` where what was noted of that is damaged.
+    func layerContext(_ digest: Digest) throws(LayerError) -> LayerContext {
+        let bytes = try? Files.read(
+            path("\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerContextName)"), limit: 1 << 30)
+        guard let bytes else { return LayerContext() }
+        return try LayerContext(decoding: bytes)
+    }
+
+    /// The length of a layer's archive, as its `layers.json` has it.
+    func size(of digest: Digest) -> Int64? {
+        let path = path("\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerFactsName)")
+        return (try? Files.read(path, limit: 1 << 20))
+            .flatMap { RepositoryJSON.decode([LayerFile].self, from: $0) }?.first?.diffSize
+    }
+
+    /// A layer's `origin.json` with one more image; nil where it has that one.
+    ///
+    /// - Throws: `EncodingError`.
+    func origin(of digest: Digest, adding configuration: Digest) throws -> [UInt8]? {
+        let path = path("\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerOriginName)")
+        let old = (try? Files.read(path, limit: 64 << 20)).flatMap {
+            RepositoryJSON.decode(OriginFile.self, from: $0)
+        }
+        var origin = old ?? OriginFile(origin: [])
+        if origin.origin.contains(configuration.description) { return nil }
+        origin.origin.append(configuration.description)
+        return try RepositoryJSON.encode(origin)
+    }
+
+    private func collect(_ directory: String, _ publicPath: String, _ found: inout [ImageRecord]) throws {
+        for name in try DirectoryEntry.names(in: path(directory)) {
+            let child = "\(directory)/\(name)"
+            // A part of a repository's name may be spelled like the file.
+            if name == RepositoryLayout.manifestName, !Files.isDirectory(path(child)) {
+                if let record = try record(publicPath) { found.append(record) }
+            } else if Files.linkTarget(path(child)) == nil, Files.isDirectory(path(child)) {
+                try collect(child, publicPath.isEmpty ? name : "\(publicPath)/\(name)", &found)
+            }
+        }
+    }
+
+    /// A file's bytes, or nil where there is none, or where reading fails for one of the reasons.
+    private func read(_ path: String, orNone reasons: [CInt]) throws(SystemError) -> [UInt8]? {
+        do throws(SystemError) {
+            return try Files.read(path, limit: 16 << 20)
+        } catch {
+            guard ([ENOENT, ENOTDIR, EISDIR] + reasons).contains(error.code) else { throw error }
+            return nil
+        }
+    }
+
+    /// What can be known of an image without our record, as the original DUCC leaves it: its manifest.
+    private func recordFromManifest(
+        _ publicPath: String, _ directory: String, _ bytes: [UInt8], _ digest: String
+    ) -> ImageRecord? {
+        guard case .manifest(let manifest)? = try? ManifestDocument.decode(bytes, mediaType: nil) else {
+            return nil
+        }
+        var information = stat()
+        guard stat("\(directory)/\(RepositoryLayout.manifestName)", &information) == 0 else { return nil }
+        return ImageRecord(
+            image: publicPath, imageRequest: "", publicPath: publicPath, referenceDigest: "",
+            manifestDigest: digest,
+            configurationDigest: manifest.config.digest.description, platform: nil, requestedPlatform: nil,
+            published: Timestamp(
+                seconds: information.st_mtim.tv_sec, nanoseconds: information.st_mtim.tv_nsec
+            ).description,
+            layers: manifest.layers.map {
+                ImageRecord.Layer(digest: $0.digest.description, compressedSize: $0.size, size: nil)
+            }, files: nil, lost: [],
+            contents: PublishedContents(layers: true, flat: Files.linkTarget(path(publicPath)) != nil))
+    }
+}
