@@ -50,8 +50,10 @@ static inline int ducc_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBL
 #include <sys/socket.h>
 enum { ducc_MSG_DONTWAIT_NOSIGNAL = MSG_DONTWAIT | MSG_NOSIGNAL };
 
-// makedev(3) is a macro.
+// makedev(3) and its like are macros.
 static inline dev_t ducc_makedev(unsigned int major, unsigned int minor) { return makedev(major, minor); }
+static inline unsigned int ducc_major(dev_t device) { return major(device); }
+static inline unsigned int ducc_minor(dev_t device) { return minor(device); }
 
 // A file in memory without a name, close-on-exec: what is given to a program to read without anybody having to wait.
 #include <sys/mman.h>

@@ -196,9 +196,7 @@ struct AttributeWriter {
                 return
             }
             // An image that brings overlayfs' own marks would redirect lookups on every node that mounts it.
-            if text.hasPrefix("trusted.overlay.") || text.hasPrefix("user.overlay.")
-                || text == Self.rootlessAttribute
-            {
+            if Self.isOurs(text) {
                 refused.append("overlayfs' and unpackers' own attributes, which images may not set")
                 return
             }
@@ -212,8 +210,35 @@ struct AttributeWriter {
         return defaultACL
     }
 
+    /// Whether an attribute is overlayfs' own, or an unpacker's note.
+    static func isOurs(_ name: String) -> Bool {
+        name.hasPrefix("trusted.overlay.") || name.hasPrefix("user.overlay.") || name == rootlessAttribute
+    }
+
+    /// The owner that an unprivileged unpacker noted for a file; nil where it noted none.
+    static func notedOwner(of path: [CChar]) -> (user: uid_t, group: uid_t)? {
+        var message = [UInt8](repeating: 0, count: 64)
+        let count = lgetxattr(path, rootlessAttribute, &message, message.count)
+        guard count > 0 else { return nil }
+        var owner: (user: uid_t, group: uid_t) = (0, 0)
+        var bytes = message[..<count]
+        while let field = bytes.popFirst() {
+            var value: UInt64 = 0
+            var shift = UInt64(0)
+            while let byte = bytes.popFirst(), shift < 64 {
+                value |= UInt64(byte & 0x7f) << shift
+                shift += 7
+                if byte & 0x80 == 0 { break }
+            }
+            // "Not changed" is the unpacker itself.
+            let number = uid_t(truncatingIfNeeded: value) == .max ? 0 : uid_t(truncatingIfNeeded: value)
+            if field == 0x08 { owner.user = number } else if field == 0x10 { owner.group = number }
+        }
+        return owner
+    }
+
     /// What a lost attribute is called.
-    private static func phrase(_ name: String) -> String {
+    static func phrase(_ name: String) -> String {
         if known.contains(name) { return name }
         let namespaces = ["user.", "trusted.", "security.", "system."]
         return "extended attributes \(namespaces.first { name.hasPrefix($0) } ?? "of unknown kinds, ")*"

@@ -128,7 +128,7 @@ package struct FlatTree: Sendable {
     }
 
     /// Whether a higher layer has the name, or hides it.
-    private func isHidden(_ child: LayerTree.Node, _ tree: LayerTree, by higher: ArraySlice<Place>) -> Bool {
+    func isHidden(_ child: LayerTree.Node, _ tree: LayerTree, by higher: ArraySlice<Place>) -> Bool {
         if higher.isEmpty { return false }
         return tree.withName(child) { name in
             higher.contains { layers[$0.layer].child($0.node, named: name) != nil }
@@ -136,7 +136,7 @@ package struct FlatTree: Sendable {
     }
 
     /// Where lower layers have a directory of that name, down to the first that has or hides something else there.
-    private func places(named name: UnsafeBufferPointer<UInt8>, in lower: ArraySlice<Place>) -> [Place] {
+    func places(named name: UnsafeBufferPointer<UInt8>, in lower: ArraySlice<Place>) -> [Place] {
         var found: [Place] = []
         for place in lower {
             let tree = layers[place.layer]
@@ -148,7 +148,7 @@ package struct FlatTree: Sendable {
     }
 
     /// The places down to the first opaque directory, which hides those beneath it.
-    private func visible(_ places: [Place]) -> [Place] {
+    func visible(_ places: [Place]) -> [Place] {
         guard let opaque = places.firstIndex(where: { layers[$0.layer].isOpaque($0.node) }) else {
             return places
         }

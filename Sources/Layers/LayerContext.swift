@@ -17,24 +17,36 @@ package struct LayerContext: Sendable, Equatable {
     /// Those of them that stand in the place of something of the lower layers' that this layer removed: they owe
     /// nothing to what is beneath, while a directory that is only opaque (`.wh..wh..opq`) is still the lower layers'.
     var replacingDirectories: Set<[UInt8]> = []
+    /// Directories that hide everything lower layers have in them, where the repository can't keep the mark of that.
+    var opaqueDirectories: Set<[UInt8]> = []
     /// Hard links that lower layers complete.
     var links: [LowerLink] = []
 
     package init() {}
 
     /// Whether nothing is left open.
-    package var isEmpty: Bool { impliedDirectories.isEmpty && links.isEmpty }
+    package var isEmpty: Bool { impliedDirectories.isEmpty && opaqueDirectories.isEmpty && links.isEmpty }
+
+    /// The same with a tree's opaque directories.
+    package func noting(opaqueDirectoriesOf tree: LayerTree) -> LayerContext {
+        var context = self
+        for node in tree.opaqueNodes { context.opaqueDirectories.insert(tree.path(of: node)) }
+        return context
+    }
 
     /// Whether the layer has hard links that only the merged tree can have.
     package var hasLinks: Bool { !links.isEmpty }
 
-    /// As bytes: fields that each end with a NUL, since names may hold anything else. `directory` or `replacing`, path; or
-    /// `link`, name, target.
+    /// As bytes: fields that each end with a NUL, since names may hold anything else. `directory`, `replacing` or `opaque`,
+    /// path; or `link`, name, target.
     package func encoded() -> [UInt8] {
         var fields: [[UInt8]] = []
         for path in impliedDirectories.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
             fields += [Array("directory".utf8), path]
             if replacingDirectories.contains(path) { fields += [Array("replacing".utf8), path] }
+        }
+        for path in opaqueDirectories.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+            fields += [Array("opaque".utf8), path]
         }
         for link in links { fields += [Array("link".utf8), link.name.bytes, link.target.bytes] }
         return fields.flatMap { $0 + [0] }
@@ -53,6 +65,9 @@ package struct LayerContext: Sendable, Equatable {
             case "replacing":
                 guard let path = fields.popFirst() else { throw Self.damaged }
                 replacingDirectories.insert(Array(path))
+            case "opaque":
+                guard let path = fields.popFirst() else { throw Self.damaged }
+                opaqueDirectories.insert(Array(path))
             case "link":
                 guard let name = fields.popFirst(), let target = fields.popFirst() else { throw Self.damaged }
                 links.append(LowerLink(name: try EntryName(name), target: try EntryName(target)))

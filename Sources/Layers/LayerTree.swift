@@ -63,6 +63,11 @@ package final class LayerTree: Sendable {
     /// All nodes that are `lowerLink`s.
     var lowerLinks: [Node] { nodes.linkTargets.keys.sorted() }
 
+    /// All directories that are opaque.
+    var opaqueNodes: [Node] {
+        nodes.opaque.indices.filter { nodes.opaque[$0] && nodes.kinds[$0] == .directory }.map { Node($0) }
+    }
+
     /// The children of a directory, sorted by name.
     func children(_ node: Node) -> Range<Node> {
         let start = nodes.childStarts[Int(node)]

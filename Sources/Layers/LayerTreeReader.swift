@@ -9,6 +9,7 @@ struct LayerTreeReader {
     private(set) var nodes = LayerTreeNodes()
     private let implied: Set<[UInt8]>
     private let replacing: Set<[UInt8]>
+    private let opaque: Set<[UInt8]>
     /// Links that lower layers complete, by their directory's path.
     private let links: [[UInt8]: [(base: [UInt8], target: EntryName)]]
 
@@ -24,6 +25,7 @@ struct LayerTreeReader {
     init(_ context: LayerContext) {
         implied = context.impliedDirectories
         replacing = context.replacingDirectories
+        opaque = context.opaqueDirectories
         links = Dictionary(grouping: context.links) { link in
             Array(link.name.components.dropLast().joined(separator: [UInt8(ascii: "/")]))
         }.mapValues { $0.compactMap { link in link.name.components.last.map { ($0, link.target) } } }
@@ -46,6 +48,7 @@ struct LayerTreeReader {
         let directory = try OwnedDescriptor(opening: name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: root)
         nodes.implied[Int(node)] = implied.contains(path)
         if replacing.contains(path) { nodes.replacing[Int(node)] = true }
+        if opaque.contains(path) { nodes.opaque[Int(node)] = true }
         for attribute in OverlayMarks.opaqueAttributes {
             var value: UInt8 = 0
             if fgetxattr(directory.raw, attribute, &value, 1) == 1, value == UInt8(ascii: "y") {
