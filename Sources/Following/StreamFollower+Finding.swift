@@ -63,7 +63,8 @@ extension StreamFollower {
     func openCopies(of stream: OpenStream, readUpTo position: Cursor.File) throws(SystemError) -> Bool {
         learnFirstLines()
         let found = try look()
-        let index = found.firstIndex { $0.key == stream.key } ?? found.count
+        // Where it was deleted, the one at the path is not older.
+        let index = found.firstIndex { $0.key == stream.key || $0.path == path } ?? found.count
         let open = Set(streams.map(\.key))
         let copy = found[..<index].lastIndex {
             !position.fingerprint.isEmpty && $0.fingerprint == position.fingerprint && !open.contains($0.key)

@@ -148,6 +148,13 @@ struct ModelTests {
                 .kill, .start, .settle, .write(0, count: 1, key: 2),
             ]
         ),
+        (
+            .numbered,
+            [
+                .losePower(bytes: 220, grown: 3), .settle, .copyTruncate(between: 2), .writeLate(0, key: 1),
+                .deleteLive, .write(1, count: 3, key: 1), .write(0, count: 3, key: 0),
+            ]
+        ),
     ]
 
     @Test("what went wrong once goes well", arguments: 0..<mended.count)
