@@ -51,7 +51,7 @@ let package = Package(
         module("Images"),
         module("Registry", ["Images", "HTTP", "Archive", "Platform"]),
         module("Layers", ["Images", "Archive", "Platform", "CCrypto"]),
-        module("Repository", ["Layers", "Images", "Platform"]),
+        module("Repository", ["Layers", "Images", "Archive", "Platform", "CLinux"]),
         module("Wishes", ["Images", "YAML"]),
         module(
             "Conversion",

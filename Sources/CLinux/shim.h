@@ -31,6 +31,7 @@ enum {
     ducc_O_PATH = 010000000,
     ducc_AT_EMPTY_PATH = 0x1000,
     ducc_F_OFD_SETLK = 37,
+    ducc_F_SETPIPE_SZ = 1031,
     ducc_RESOLVE_NO_MAGICLINKS = RESOLVE_NO_MAGICLINKS,
     ducc_RESOLVE_NO_SYMLINKS = RESOLVE_NO_SYMLINKS,
     ducc_RESOLVE_IN_ROOT = RESOLVE_IN_ROOT
@@ -49,6 +50,10 @@ static inline int ducc_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBL
 // Sending to a socket without waiting and without SIGPIPE: an enum that Swift doesn't take for a number.
 #include <sys/socket.h>
 enum { ducc_MSG_DONTWAIT_NOSIGNAL = MSG_DONTWAIT | MSG_NOSIGNAL };
+
+// How many bytes in a pipe nobody has read yet (ioctl(2), FIONREAD).
+#include <sys/ioctl.h>
+static inline int ducc_unread(int descriptor, int *count) { return ioctl(descriptor, FIONREAD, count); }
 
 // makedev(3) and its like are macros.
 static inline dev_t ducc_makedev(unsigned int major, unsigned int minor) { return makedev(major, minor); }

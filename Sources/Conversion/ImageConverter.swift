@@ -218,7 +218,7 @@ package struct ImageConverter: Sendable {
         }
         events.emit(.publishImage, imageFields(plan))
         if events.areWritten { noteAnnounced(reference, reference.publicPath) }
-        for loss in facts.lost { observer.warn("\(reference): the file system did not keep \(loss)") }
+        for loss in facts.lost { observer.warn("\(reference): the repository did not keep \(loss)") }
     }
 
     private func publishFlat(
@@ -247,7 +247,9 @@ package struct ImageConverter: Sendable {
     private func commit(
         _ publication: any Publication, _ plan: PublicationPlan, _ events: ConversionEvents
     ) throws -> PublicationFacts {
-        let facts = try publication.commit { observer.warn($0) }
+        let facts = try attempting(plan.reference, unless: { !publication.commitsAgain }) {
+            try publication.commit { observer.warn($0) }
+        }
         for digest in facts.publishedLayers { events.emit(.publishLayer, [(.layerDigest, digest.hex)]) }
         return facts
     }

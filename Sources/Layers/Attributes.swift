@@ -15,6 +15,13 @@ package struct LostAttributes: Sendable, Equatable {
     /// Notes one loss.
     mutating func note(_ what: String) { counts[what, default: 0] += 1 }
 
+    /// Notes that the mark of an opaque directory is kept for flat images only.
+    package mutating func noteOpaqueDirectory() {
+        note(
+            "marks of opaque directories, which count where an image puts the layer over others than this one's"
+        )
+    }
+
     /// Adds another layer's losses.
     package mutating func add(_ other: LostAttributes) { counts.merge(other.counts, uniquingKeysWith: +) }
 

@@ -27,6 +27,9 @@ package struct LayerContext: Sendable, Equatable {
     /// Whether nothing is left open.
     package var isEmpty: Bool { impliedDirectories.isEmpty && opaqueDirectories.isEmpty && links.isEmpty }
 
+    /// How many opaque directories are noted.
+    package var opaqueDirectoryCount: Int { opaqueDirectories.count }
+
     /// The same with a tree's opaque directories.
     package func noting(opaqueDirectoriesOf tree: LayerTree) -> LayerContext {
         var context = self

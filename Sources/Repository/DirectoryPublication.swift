@@ -21,6 +21,9 @@ final class DirectoryPublication: Publication {
     private var plan: PublicationPlan { image.plan }
     private var staging: Staging { image.staging }
 
+    /// What an attempt left is of a repository that took nothing.
+    let commitsAgain = false
+
     private static let stagedFlat = "flat"
 
     init(_ repository: DirectoryRepository, _ plan: PublicationPlan) throws {
@@ -35,7 +38,9 @@ final class DirectoryPublication: Publication {
         try repository.explaining { try image.addLayer(index, blob) }
     }
 
-    func mergedTree() throws -> FlatTree { try repository.explaining { try image.mergedTree() } }
+    func mergedTree() throws -> FlatTree {
+        try repository.explaining { try image.mergedTree(of: image.trees()) }
+    }
 
     func addFlat(_ tree: FlatTree) throws -> Int {
         try repository.explaining { try build(tree) }

@@ -27,6 +27,11 @@ package protocol ImageRepository: Sendable {
     /// What is in it.
     var content: RepositoryContent { get }
 
+    /// What is known of the image published at a path; nil where there is none.
+    ///
+    /// - Throws: `SystemError` where it can't be told.
+    func record(_ publicPath: String) throws -> ImageRecord?
+
     /// Notes that everything that became visible of an image was told of.
     ///
     /// - Throws: `SystemError`, `EncodingError`.
@@ -39,9 +44,6 @@ package protocol ImageRepository: Sendable {
 }
 
 extension ImageRepository {
-    /// What is known of the image published at a path; nil where there is none.
-    ///
-    /// - Throws: `SystemError` where it can't be told.
     package func record(_ publicPath: String) throws -> ImageRecord? { try content.record(publicPath) }
 
     /// All images, sorted by public path.
@@ -165,6 +167,9 @@ package protocol Publication: AnyObject, Sendable {
     ///   one may be there, whole, and are reused.
     func commit(waiting: (String) -> Void) throws -> PublicationFacts
 
+    /// Whether `commit` may be tried again after it failed.
+    var commitsAgain: Bool { get }
+
     /// Throws away what was not committed, or what a commit left over.
     func abandon()
 }
@@ -203,7 +208,7 @@ package struct RepositoryError: Error, CustomStringConvertible, Sendable {
     /// One line: what is wrong, where, what to do.
     package let description: String
 
-    init(_ kind: Kind, _ description: String) {
+    package init(_ kind: Kind, _ description: String) {
         self.kind = kind
         self.description = description
     }

@@ -2,15 +2,17 @@
 
 /// Opens repositories.
 package enum Repositories {
-    /// The repository that a name means: one that begins with `/`, `./`, `../` or `file:` is a directory.
+    /// The repository that a name means: one that begins with `/`, `./`, `../` or `file:` is a directory, but for
+    /// `/cvmfs/`; any other is one of CernVM-FS.
     ///
-    /// - Parameter create: whether an absent directory repository is made, its parent being there.
+    /// - Parameters:
+    ///   - temporaryDirectory: where images for CernVM-FS are put together.
+    ///   - create: whether it is opened to be written: an absent directory is made, its parent being there.
     /// - Throws: `RepositoryError` where there is none.
-    package static func open(_ name: String, create: Bool) throws(RepositoryError) -> any ImageRepository {
+    package static func open(
+        _ name: String, temporaryDirectory: String, create: Bool
+    ) throws(RepositoryError) -> any ImageRepository {
         if DirectoryRepository.isDirectoryName(name) { return try DirectoryRepository(name, create: create) }
-        throw RepositoryError(
-            .noSuchRepository,
-            "there is no repository \(name): this version writes directories, not yet CernVM-FS repositories; "
-                + "a directory's name begins with /, ./ or ../, for instance ./\(name)")
+        return try CernVMRepository(name, temporaryDirectory: temporaryDirectory, create: create)
     }
 }

@@ -85,8 +85,8 @@ final class StagedImage: Sendable {
     /// The merged tree of all layers, once every new one was added.
     ///
     /// - Throws: `LayerError`, `SystemError`, `Interrupted`.
-    func mergedTree() throws -> FlatTree {
-        let tree = try FlatTree(try trees())
+    func mergedTree(of trees: [LayerTree]) throws -> FlatTree {
+        let tree = try FlatTree(trees)
         try tree.checkLinks()
         return tree
     }

@@ -23,7 +23,7 @@ struct ConvertCommand: DUCCCommand {
         let client = try context.registryClient()
         let events = try context.events()
         let observer = ConsoleObserver(display: context.display, log: context.log)
-        let repository = try Repositories.open(list.repository, create: true)
+        let repository = try context.repository(list.repository)
         let began = MonotonicClock.nanoseconds()
         let summary = try events.run {
             try WishConversion.convert(

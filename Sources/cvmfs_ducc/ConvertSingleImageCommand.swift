@@ -22,7 +22,7 @@ struct ConvertSingleImageCommand: DUCCCommand {
         let client = try context.registryClient()
         let events = try context.events()
         let observer = ConsoleObserver(display: context.display, log: context.log)
-        let target = try Repositories.open(repository, create: true)
+        let target = try context.repository(repository)
         var summary = ConversionSummary()
         try events.run {
             try ImageConverter(

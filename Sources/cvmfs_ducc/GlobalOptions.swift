@@ -98,6 +98,17 @@ struct CommandContext {
         return RegistryClient(agent: "cvmfs_ducc/\(DUCC.version)", settings: settings)
     }
 
+    /// The repository of a name, to be written to.
+    ///
+    /// - Throws: `RepositoryError` where there is none, also where there is no such temporary directory.
+    func repository(_ name: String) throws(RepositoryError) -> any ImageRepository {
+        let temporary: String
+        do throws(UsageError) { temporary = try temporaryDirectory(ProcessEnvironment.current) } catch {
+            throw RepositoryError(.refused, error.description)
+        }
+        return try Repositories.open(name, temporaryDirectory: temporary, create: true)
+    }
+
     private func temporaryDirectory(_ environment: [String: String]) throws(UsageError) -> String {
         let choices = [
             ("--temporary-dir", global.temporaryDir), ("DUCC_TMP_DIR", environment["DUCC_TMP_DIR"]),

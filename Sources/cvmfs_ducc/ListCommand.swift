@@ -31,7 +31,7 @@ struct ListCommand: DUCCCommand {
     @OptionGroup var global: GlobalOptions
 
     func execute(_ context: CommandContext) throws -> CInt {
-        let opened = try Repositories.open(repository, create: false)
+        let opened = try Repositories.open(repository, temporaryDirectory: "/tmp", create: false)
         let records = try opened.records().filter { record in
             guard opened.isComplete(record, record.contents) else { return false }
             guard let since else { return true }

@@ -39,7 +39,7 @@ struct LoopCommand: DUCCCommand {
         let client = try context.registryClient()
         let events = try context.events()
         // What can't work is said at once; later a repository may come back.
-        _ = try Repositories.open(list.repository, create: true)
+        _ = try context.repository(list.repository)
         let turn = Turn(
             context: context, options: options, events: events, client: client,
             skips: SkipMemory())
@@ -81,7 +81,7 @@ private struct Turn {
     func convert(_ list: WishList) throws {
         let repository: any ImageRepository
         do throws(RepositoryError) {
-            repository = try Repositories.open(list.repository, create: true)
+            repository = try context.repository(list.repository)
         } catch {
             context.log.error("\(error): nothing is converted at this turn")
             return

@@ -1,0 +1,252 @@
+// An image on its way into a CernVM-FS repository, in one publish.
+//
+// A publish is what is expensive: a revision, a signature, a remount, seconds to minutes on a production server, and
+// every byte is compressed and hashed by it. So an image is one archive, ingested at the repository's root:
+//
+//   the new layers  ─┐
+//   the flat image   ├─ one archive ─▶ cvmfs_server ingest ─▶ one new revision
+//   link, metadata  ─┘
+//
+// The flat image's files are hard links to the layers', old ones too, which the server resolves in its catalogue. What a
+// publication costs, in publishes: a new image 1, also where it shares layers with others; a moved tag 1; an unchanged
+// image none. One more, before it, where something has to go first: what was left half-finished at a layer's or a flat
+// image's path, or is made anew on request (-f, -g).
+//
+// The layers are unpacked in the temporary directory, and verified, before the server is asked for anything; nothing is
+// downloaded and nothing of the mounted repository is open while its transaction is.
+
+import Archive
+import Glibc
+import Images
+import Layers
+import Platform
+import Synchronization
+
+/// A publication into a CernVM-FS repository.
+final class CernVMPublication: Publication {
+    private let repository: CernVMRepository
+    private let image: StagedImage
+    private var plan: PublicationPlan { image.plan }
+    private var content: RepositoryContent { repository.content }
+    /// What new layers need to be known of before they are written.
+    private let prepared = Mutex<[Int: Prepared]>([:])
+    private let flatLost = Mutex(LostAttributes())
+
+    private struct Prepared {
+        let context: LayerContext
+        /// Whiteouts in place of the marks of opaque directories.
+        let hidden: [[UInt8]: [[UInt8]]]
+        let opaqueCount: Int
+    }
+
+    let commitsAgain = true
+
+    init(_ repository: CernVMRepository, _ plan: PublicationPlan) throws {
+        self.repository = repository
+        let directory = repository.temporaryDirectory
+        try StagedImage.checkSpace(plan, in: directory, "the temporary directory")
+        image = try StagedImage(plan, over: repository.content, in: directory, marksUntold: false)
+    }
+
+    func addLayer(_ index: Int, _ blob: VerifiedStream) throws -> LayerFacts {
+        try image.addLayer(index, blob)
+    }
+
+    func mergedTree() throws -> FlatTree {
+        let trees = try image.trees()
+        for (index, layer) in plan.layers.enumerated() where layer.isNew {
+            guard let staged = image.stagedLayer(layer.descriptor.digest) else { continue }
+            let context = staged.layer.context.noting(opaqueDirectoriesOf: trees[index])
+            let hidden = try FlatTree.hidden(by: trees[index], over: Array(trees[..<index]))
+            prepared.withLock {
+                $0[index] = Prepared(
+                    context: context, hidden: hidden, opaqueCount: context.opaqueDirectoryCount)
+            }
+        }
+        return try image.mergedTree(of: trees)
+    }
+
+    func addFlat(_ tree: FlatTree) throws -> Int {
+        let sink = try ArchiveFile(flatFile)
+        let writer = try TarWriter(sink)
+        var archive = LayerArchive(writer)
+        let hasLayers = plan.contents.layers
+        let entries = try archive.addFlat(
+            tree, at: RepositoryLayout.flatImage(plan.configurationDigest),
+            layerPath: { [plan] index in
+                hasLayers ? RepositoryLayout.layerTree(plan.layers[index].descriptor.digest) : nil
+            },
+            isStaged: { [plan, image] index in image.stagedLayer(plan.layers[index].descriptor.digest) != nil
+            }
+        )
+        try writer.finishEntry()
+        try sink.flush()
+        // What the layers' files lose is told of them.
+        if !hasLayers { flatLost.withLock { [lost = archive.lost] in $0 = lost } }
+        image.flatEntries = entries
+        return entries
+    }
+
+    private var flatFile: String { "\(image.staging.path)/flat.tar" }
+
+    func commit(waiting: (String) -> Void) throws -> PublicationFacts {
+        try RepositoryLock.hold(inside: nil, waiting: waiting) { try publish(waiting) }
+    }
+
+    func abandon() { try? image.staging.remove() }
+
+    // MARK: - The commit
+
+    private func publish(_ waiting: (String) -> Void) throws -> PublicationFacts {
+        try image.checkReusedLayers()
+        try image.checkPublicPath()
+        let old = try repository.record(plan.reference.publicPath)
+        let isNoted = old?.configurationDigest == plan.configurationDigest.description
+        let layers = plan.layers.indices.filter { index in
+            let layer = plan.layers[index]
+            return plan.contents.layers && layer.isNew
+                && (plan.replacesLayers || !content.hasLayer(layer.descriptor.digest))
+        }
+        let writesFlat =
+            image.flatEntries != nil
+            && (plan.replacesFlat || !content.hasFlatImage(plan.configurationDigest))
+        try checkWay(layers, writesFlat)
+        try removeOld(layers, writesFlat, waiting)
+
+        let linkChanged =
+            plan.contents.flat && (!image.isLinked || !isNoted || old?.unannounced?.flat == true)
+        let known = isNoted ? old?.unannounced?.layers ?? [] : []
+        let published = plan.layers.indices.filter { index in
+            layers.contains(index)
+                || plan.isAnnounced && known.contains(plan.layers[index].descriptor.digest.hex)
+        }.map { plan.layers[$0].descriptor.digest }
+        let unannounced = ImageRecord.Unannounced(
+            layers: published.map(\.hex),
+            flat: plan.contents.flat && (linkChanged || image.flatEntries != nil))
+
+        var record = image.record(nil, lost: [])
+        let answer = try repository.ingest(
+            ["-t", "-", "-b", repository.base.isEmpty ? "/" : repository.base, "-k"], waiting: waiting
+        ) { [self] pipe in
+            record = try write(layers, writesFlat, unannounced, into: pipe)
+        }
+        try judge(answer, record, waiting)
+        return PublicationFacts(publishedLayers: published, linkChanged: linkChanged, lost: record.lost)
+    }
+
+    /// What the server says is not all there is to it: it may have failed after it published, or have done nothing.
+    private func judge(_ answer: ServerAnswer, _ record: ImageRecord, _ waiting: (String) -> Void) throws {
+        let isThere = try content.record(plan.reference.publicPath) == record
+        if isThere {
+            if !answer.isDone {
+                waiting(
+                    "\(repository.server) has published, but cvmfs_server ended with \(answer.status): \(answer.reason)"
+                )
+            }
+            return
+        }
+        throw RepositoryError(
+            .refused,
+            answer.isDone
+                ? "cvmfs_server ingest ended well, but \(repository.server) doesn't show the image"
+                : "cvmfs_server ingest failed with \(answer.status): \(answer.reason)")
+    }
+
+    /// - Returns: the record that is in it.
+    private func write(
+        _ layers: [Int], _ writesFlat: Bool, _ unannounced: ImageRecord.Unannounced, into pipe: ArchivePipe
+    ) throws -> ImageRecord {
+        let archive = try ServerArchive(content, pipe)
+        var lost = image.lost
+        for index in layers { lost.add(try add(index, to: archive)) }
+        for layer in plan.layers where plan.contents.layers && !layer.isNew {
+            let digest = layer.descriptor.digest
+            if let origin = try content.origin(of: digest, adding: plan.configurationDigest) {
+                try archive.addFile(
+                    "\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerOriginName)", origin)
+            }
+        }
+        if writesFlat {
+            lost.add(flatLost.withLock { $0 })
+            let flat = RepositoryLayout.flatImage(plan.configurationDigest)
+            try archive.addDirectory(RepositoryLayout.flat, isCatalogue: true)
+            try archive.addDirectory(Files.parentPath(of: flat))
+            try archive.addEntries(from: flatFile, of: flat)
+            try archive.addMark(ofCatalogue: flat)
+        }
+        let record = image.record(nil, lost: lost.phrases)
+        // Before it becomes visible: whoever finds it published and this process gone tells of it.
+        if plan.isAnnounced {
+            try repository.spool.note(
+                ServerSpool.Untold(published: record.published, unannounced: unannounced),
+                of: plan.reference.publicPath)
+        }
+        let metadata = RepositoryLayout.imageMetadata(plan.reference.publicPath)
+        try archive.addFile("\(metadata)/\(RepositoryLayout.manifestName)", plan.manifestBytes)
+        try archive.addFile("\(metadata)/\(RepositoryLayout.recordName)", try RepositoryJSON.encode(record))
+        if plan.contents.flat { try archive.addLink(plan.reference.publicPath, to: image.linkTarget) }
+        try archive.finish()
+        return record
+    }
+
+    private func add(_ index: Int, to archive: ServerArchive) throws -> LostAttributes {
+        let digest = plan.layers[index].descriptor.digest
+        let path = RepositoryLayout.layer(digest)
+        let staged = "\(image.staging.path)/\(StagedImage.name(ofLayer: index))"
+        let prepared = prepared.withLock { $0[index] }
+        try archive.addDirectory(RepositoryLayout.layers, isCatalogue: true)
+        try archive.addDirectory(Files.parentPath(of: path), isCatalogue: true)
+        let root = try OwnedDescriptor(
+            opening: "\(staged)/\(RepositoryLayout.layerTreeName)", O_RDONLY | O_DIRECTORY)
+        var lost = try archive.addLayer(
+            root.raw, at: RepositoryLayout.layerTree(digest), hidden: prepared?.hidden ?? [:])
+        try archive.addMark(ofCatalogue: RepositoryLayout.layerTree(digest))
+        for _ in 0..<(prepared?.opaqueCount ?? 0) { lost.noteOpaqueDirectory() }
+        // Behind the tree: a layer counts as one that is there when it says so itself.
+        for name in [RepositoryLayout.layerOriginName, RepositoryLayout.layerFactsName] {
+            try archive.addFile("\(path)/\(name)", try Files.read("\(staged)/\(name)", limit: 1 << 30))
+        }
+        if let context = prepared?.context, !context.isEmpty {
+            try archive.addFile("\(path)/\(RepositoryLayout.layerContextName)", context.encoded())
+        }
+        return lost
+    }
+
+    // MARK: - What is in the way
+
+    /// The server accepts a directory where the repository has a file or a link, and damages its catalogue.
+    private func checkWay(_ layers: [Int], _ writesFlat: Bool) throws(RepositoryError) {
+        var paths = [RepositoryLayout.imageMetadata(plan.reference.publicPath), plan.reference.publicPath]
+        paths += layers.map { RepositoryLayout.layer(plan.layers[$0].descriptor.digest) }
+        if writesFlat { paths.append(RepositoryLayout.flatImage(plan.configurationDigest)) }
+        for path in paths {
+            var parent = path
+            repeat {
+                let isPublic = parent == plan.reference.publicPath
+                let full = content.path(parent)
+                if !isPublic, Files.exists(full), !Files.isDirectory(full) || Files.linkTarget(full) != nil {
+                    throw RepositoryError(.refused, "\(full) is in the way: it is no directory")
+                }
+                parent = Files.parentPath(of: parent)
+            } while parent != "."
+        }
+    }
+
+    /// Removes what stands where a layer or a flat image shall be: an archive is merged into what is there.
+    private func removeOld(_ layers: [Int], _ writesFlat: Bool, _ waiting: (String) -> Void) throws {
+        var paths = layers.map { RepositoryLayout.layer(plan.layers[$0].descriptor.digest) }
+        if writesFlat { paths.append(RepositoryLayout.flatImage(plan.configurationDigest)) }
+        paths = paths.filter { Files.exists(content.path($0)) }
+        if paths.isEmpty { return }
+        // Only paths of digests: the server splits others at colons and blanks. A gateway takes one at a time.
+        let groups = repository.isBehindGateway ? paths.map { [$0] } : [paths]
+        for group in groups {
+            let full = group.map { repository.base.isEmpty ? $0 : "\(repository.base)/\($0)" }
+            let answer = try repository.ingest(full.flatMap { ["-d", $0] }, waiting: waiting)
+            guard group.allSatisfy({ !Files.exists(content.path($0)) }) else {
+                throw RepositoryError(
+                    .refused, "cvmfs_server ingest --delete failed with \(answer.status): \(answer.reason)")
+            }
+        }
+    }
+}

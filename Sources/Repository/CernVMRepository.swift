@@ -1,0 +1,121 @@
+// A CernVM-FS repository on its publisher node, written through `cvmfs_server` and read where the node has its last
+// revision mounted.
+
+import Glibc
+import Images
+import Platform
+
+/// A repository of CernVM-FS, or a directory in one.
+package struct CernVMRepository: ImageRepository {
+    package let name: String
+    package let content: RepositoryContent
+    /// The repository's own name, as the server knows it.
+    let server: String
+    /// The directory in it that images go to; empty for its root.
+    let base: String
+    let spool: ServerSpool
+    /// Where images are put together.
+    let temporaryDirectory: String
+
+    /// Opens a repository.
+    ///
+    /// - Parameters:
+    ///   - name: `NAME`, or a path below `/cvmfs/`; a directory in the repository may follow.
+    ///   - temporaryDirectory: has to have room for the unpacked layers of what is published at a time.
+    ///   - create: whether it is opened to be written.
+    /// - Throws: `RepositoryError` where this is no publisher node of that repository.
+    package init(_ name: String, temporaryDirectory: String, create: Bool) throws(RepositoryError) {
+        let path = name.hasPrefix("/cvmfs/") ? String(name.dropFirst("/cvmfs/".count)) : name
+        let parts = path.split(separator: "/").map(String.init)
+        guard let server = parts.first, !parts.contains("."), !parts.contains(".."),
+            parts.allSatisfy({ !$0.hasPrefix(".cvmfs") && $0.utf8.allSatisfy(Self.isPlain) })
+        else {
+            throw RepositoryError(
+                .noSuchRepository,
+                "\(name) can't be the name of a repository: it has letters, digits, '.', '_' and '-', and so have "
+                    + "directories in it")
+        }
+        self.name = parts.joined(separator: "/")
+        self.server = server
+        self.temporaryDirectory = temporaryDirectory
+        base = parts.dropFirst().joined(separator: "/")
+        spool = ServerSpool(
+            path: Self.setting("CVMFS_SPOOL_DIR", of: server) ?? "/var/spool/cvmfs/\(server)")
+        content = RepositoryContent(root: base.isEmpty ? spool.mounted : "\(spool.mounted)/\(base)")
+        try Self.checkServer(server, name)
+        try checkMount()
+        if create { Staging.clean(repository: temporaryDirectory) }
+    }
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f, 0x2b, 0x40, 0x7e: true
+        default: false
+        }
+    }
+
+    /// What the server's settings say.
+    private static func setting(_ name: String, of server: String) -> String? {
+        let path = "/etc/cvmfs/repositories.d/\(server)/server.conf"
+        let text = String(decoding: (try? Files.read(path, limit: 1 << 20)) ?? [], as: UTF8.self)
+        let line = text.split(separator: "\n").last { $0.hasPrefix("\(name)=") }
+        return line.map { String($0.dropFirst(name.utf8.count + 1).filter { $0 != "\"" && $0 != "'" }) }
+    }
+
+    private static func checkServer(_ server: String, _ name: String) throws(RepositoryError) {
+        let answer: ServerAnswer
+        do { answer = try ServerCommand.run(["list"]) } catch {
+            throw RepositoryError(
+                .noSuchRepository,
+                "there is no repository \(name): \(error); a directory's name begins with /, ./ or ../, for instance "
+                    + "./\(name)")
+        }
+        // `NAME (stratum0 / local)`: the name is the first column, and exactly that.
+        let lines = answer.output.split(separator: "\n").map { $0.split(separator: " ") }
+        guard let line = lines.first(where: { $0.first.map(String.init) == server }) else {
+            throw RepositoryError(
+                .noSuchRepository,
+                "there is no repository \(server) on this node: cvmfs_server list has it not")
+        }
+        guard !line.contains("(stratum1") else {
+            throw RepositoryError(
+                .noSuchRepository,
+                "\(server) is a replica here (stratum1): images are published on its stratum 0")
+        }
+    }
+
+    /// Looks whether the last revision is mounted: where it isn't, nothing would seem to be published.
+    private func checkMount() throws(RepositoryError) {
+        if isMounted { return }
+        // After a reboot the server mounts it when it is asked.
+        _ = try? ServerCommand.run(["mount", server])
+        guard !isMounted else { return }
+        throw RepositoryError(
+            .refused, "\(server) is not mounted at \(spool.mounted): cvmfs_server mount \(server) does that")
+    }
+
+    private var isMounted: Bool {
+        let mounts = (try? Files.read("/proc/self/mountinfo", limit: 16 << 20)) ?? []
+        // ID, parent, device, root, mount point (proc_pid_mountinfo(5)).
+        return String(decoding: mounts, as: UTF8.self).split(separator: "\n").contains { line in
+            line.split(separator: " ").dropFirst(4).first.map(String.init) == spool.mounted
+        }
+    }
+
+    /// Whether it is published through a gateway, which gives a lease on one path at a time.
+    var isBehindGateway: Bool { Self.setting("CVMFS_UPSTREAM_STORAGE", of: server)?.hasPrefix("gw,") == true }
+
+    package func record(_ publicPath: String) throws -> ImageRecord? {
+        guard var record = try content.record(publicPath) else { return nil }
+        if let untold = spool.untold(publicPath), untold.published == record.published {
+            record.unannounced = untold.unannounced
+        }
+        return record
+    }
+
+    package func noteAnnounced(_ publicPath: String) { spool.forgetUntold(publicPath) }
+
+    package func begin(_ plan: PublicationPlan) throws -> any Publication {
+        try CernVMPublication(self, plan)
+    }
+}

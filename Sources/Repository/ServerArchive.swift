@@ -1,0 +1,139 @@
+// The one archive of a publication, put together as the server reads it: every directory once and before what is in it,
+// with a catalogue where the original DUCC has one.
+
+import Archive
+import Glibc
+import Images
+import Layers
+import Platform
+
+/// Writes what becomes of a repository.
+final class ServerArchive {
+    private let content: RepositoryContent
+    private let sink: any ByteSink
+    private let writer: TarWriter
+    private var directories: Set<String> = []
+    private var marks: Set<String> = []
+    private let owner: TarAttributes
+
+    /// - Parameter content: the repository as it is: what it has already stays.
+    /// - Throws: `ArchiveError`, `SystemError`.
+    init(_ content: RepositoryContent, _ sink: any ByteSink) throws {
+        self.content = content
+        self.sink = sink
+        writer = try TarWriter(sink)
+        var information = stat()
+        guard stat(content.root, &information) == 0 || errno == ENOENT else {
+            throw SystemError("look at", content.root)
+        }
+        // New directories and files belong to whom the repository belongs.
+        owner = TarAttributes(
+            permissions: 0o755, user: Int64(information.st_uid), group: Int64(information.st_gid),
+            modified: Timestamp.now().seconds)
+    }
+
+    /// A directory, with those above it.
+    ///
+    /// - Parameter isCatalogue: whether it has a catalogue of its own.
+    /// - Throws: the sink's error, `ArchiveError`.
+    func addDirectory(_ path: String, isCatalogue: Bool = false) throws {
+        let parent = Files.parentPath(of: path)
+        if parent != ".", parent != path { try addDirectory(parent) }
+        if directories.insert(path).inserted { try writer.add(path, .directory, owner) }
+        if isCatalogue { try addMark(ofCatalogue: path) }
+    }
+
+    /// The mark of a directory that has a catalogue of its own, where it has none yet.
+    ///
+    /// - Throws: the sink's error, `ArchiveError`.
+    func addMark(ofCatalogue path: String) throws {
+        let mark = "\(path)/.cvmfscatalog"
+        guard !Files.exists(content.path(mark)), marks.insert(mark).inserted else { return }
+        try addFile(mark, [])
+    }
+
+    /// A file, in the place of one that is there.
+    ///
+    /// - Throws: the sink's error, `ArchiveError`.
+    func addFile(_ path: String, _ bytes: [UInt8]) throws {
+        try addDirectory(Files.parentPath(of: path))
+        var attributes = owner
+        attributes.permissions = 0o644
+        try writer.add(path, .file(Int64(bytes.count)), attributes)
+        try bytes.withUnsafeBytes { if !$0.isEmpty { try writer.write($0) } }
+    }
+
+    /// A symbolic link, in the place of one that is there.
+    ///
+    /// - Throws: the sink's error, `ArchiveError`.
+    func addLink(_ path: String, to text: String) throws {
+        try addDirectory(Files.parentPath(of: path))
+        var attributes = owner
+        attributes.permissions = 0o777
+        try writer.add(path, .symbolicLink(Array(text.utf8CString)), attributes)
+    }
+
+    /// A layer's tree, at a path that nothing is at yet.
+    ///
+    /// - Returns: what the server doesn't keep of it.
+    /// - Throws: `SystemError`, `Interrupted`, the sink's error, `ArchiveError`.
+    func addLayer(
+        _ root: CInt, at path: String, hidden: [[UInt8]: [[UInt8]]]
+    ) throws -> LostAttributes {
+        try addDirectory(Files.parentPath(of: path))
+        var layer = LayerArchive(writer)
+        try layer.addLayer(root, at: path, hidden: hidden)
+        directories.insert(path)
+        return layer.lost
+    }
+
+    /// Entries that were written into a file before, whole ones, of the directory at a path.
+    ///
+    /// - Throws: `SystemError`, `Interrupted`, the sink's error.
+    func addEntries(from path: String, of directory: String) throws {
+        directories.insert(directory)
+        try writer.finishEntry()
+        let file = try OwnedDescriptor(opening: path, O_RDONLY)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+        defer { buffer.deallocate() }
+        while true {
+            try Interruption.check()
+            let count = retrying { read(file.raw, buffer.baseAddress, buffer.count) }
+            guard count >= 0 else { throw SystemError("read", path) }
+            if count == 0 { return }
+            try sink.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+    }
+
+    /// Ends the archive.
+    ///
+    /// - Throws: the sink's error, `ArchiveError`.
+    func finish() throws { try writer.finish() }
+}
+
+/// Entries kept in a file until the archive that they belong to is written.
+final class ArchiveFile: ByteSink {
+    private let descriptor: SharedDescriptor
+    private let path: String
+    private var waiting: [UInt8] = []
+
+    /// - Throws: `SystemError`.
+    init(_ path: String) throws(SystemError) {
+        self.path = path
+        descriptor = SharedDescriptor(
+            try OwnedDescriptor(opening: path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600))
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws {
+        waiting.append(contentsOf: bytes)
+        if waiting.count >= 256 << 10 { try flush() }
+    }
+
+    /// Writes what is left.
+    ///
+    /// - Throws: `SystemError`.
+    func flush() throws {
+        try Files.writeAll(waiting, to: descriptor.raw, path: path)
+        waiting.removeAll(keepingCapacity: true)
+    }
+}

@@ -1,0 +1,106 @@
+// Running `cvmfs_server`. Its standard input is empty, never an open pipe: some of its commands ask a question there and
+// would wait for an answer for ever. `ingest` reads its archive there.
+
+import Archive
+import Glibc
+import Platform
+
+/// What a command came to.
+struct ServerAnswer {
+    let status: ExitStatus
+    /// What it wrote to its standard output and standard error, the end of it where that was much.
+    let output: String
+    let errors: String
+
+    var isDone: Bool { status == .exited(0) }
+
+    /// The line that says why it failed: the server's errors come on either stream, among much else.
+    var reason: String {
+        let lines = (output + "\n" + errors).split(separator: "\n").map { $0.drop(while: { $0 == " " }) }
+        let telling = lines.last { line in
+            ServerCommand.telling.contains { line.lowercased().contains($0) }
+        }
+        return String(telling ?? lines.last { !$0.isEmpty } ?? "it said nothing")
+    }
+}
+
+/// The server's program.
+struct ServerCommand {
+    static let program = "cvmfs_server"
+    /// What lines have in them that say why something failed.
+    fileprivate static let telling = [
+        "error", "panic", "truncated", "damaged", "not in a transaction", "busy", "cannot", "unable",
+        "permission denied", "aborted", "open file descriptors", "impossible",
+    ]
+    /// So much of what it writes is looked at.
+    private static let outputLimit = 64 << 10
+    /// How long a server has, in milliseconds, to give up an archive that was cut.
+    private static let patience: UInt64 = 120_000_000_000
+
+    /// Runs a command to its end.
+    ///
+    /// - Parameters:
+    ///   - began: told of its process group, once it runs.
+    ///   - read: called once it reads its archive: then it has its transaction.
+    ///   - archive: writes what it reads; nil: it has nothing to read.
+    /// - Returns: how it ended, also where the archive could not be written to its end.
+    /// - Throws: `SystemError` where it can't be started; what `archive` throws, but for a reader that has gone: that tells
+    ///   by its exit code.
+    static func run(
+        _ arguments: [String], began: (pid_t) -> Void = { _ in }, read: @escaping () -> Void = {},
+        archive: ((ArchivePipe) throws -> Void)? = nil
+    ) throws -> ServerAnswer {
+        let output = try Files.memoryFile(with: [])
+        let errors = try Files.memoryFile(with: [])
+        var pipe = archive == nil ? nil : try Pipe()
+        let child: ChildProcess
+        do throws(SystemError) {
+            child = try ChildProcess.start(
+                program, arguments, input: pipe?.reading.raw, output: output.raw, errors: errors.raw)
+        } catch {
+            throw error.code == ENOENT
+                ? SystemError("run \(program): it isn't in PATH, is this a publisher node?", code: ENOENT)
+                : error
+        }
+        began(child.identifier)
+        var failure: (any Error)?
+        if let archive, let writing = pipe?.writing {
+            pipe = nil
+            do {
+                let end = try child.endDescriptor()
+                let sink = ArchivePipe(writing, reader: end.raw, read: read)
+                try archive(sink)
+                try sink.finish()
+            } catch let error as SystemError where error.code == EPIPE {
+            } catch { failure = error }
+        }
+        let status = failure == nil ? child.wait() : try waitForRefusal(child)
+        let answer = ServerAnswer(
+            status: status, output: Self.text(output.raw), errors: Self.text(errors.raw))
+        if let failure { throw ServerFailure(cause: failure, answer: answer) }
+        return answer
+    }
+
+    /// A server whose archive was cut aborts by itself; one that doesn't is ended.
+    private static func waitForRefusal(_ child: ChildProcess) throws -> ExitStatus {
+        let end = try child.endDescriptor()
+        var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
+        if poll(&descriptor, 1, CInt(patience / 1_000_000)) == 0 { child.signalGroup(SIGKILL) }
+        return child.wait()
+    }
+
+    private static func text(_ file: CInt) -> String {
+        var information = stat()
+        guard fstat(file, &information) == 0 else { return "" }
+        let begin = max(0, Int(information.st_size) - outputLimit)
+        var bytes = [UInt8](repeating: 0, count: Int(information.st_size) - begin)
+        let count = retrying { pread(file, &bytes, bytes.count, off_t(begin)) }
+        return String(decoding: bytes[..<max(0, count)], as: UTF8.self)
+    }
+}
+
+/// Why an archive was not written to its end, and what the server made of that.
+struct ServerFailure: Error {
+    let cause: any Error
+    let answer: ServerAnswer
+}

@@ -1,0 +1,121 @@
+// One operation of ours on a server: begun where nobody else is at it, noted as ours, and cleaned up behind where it
+// failed. Called under the machine's lock, so that of our own kind there is one at a time.
+
+import Glibc
+import Platform
+
+extension CernVMRepository {
+    /// How long somebody else's publishing, or lease, is waited for.
+    private static let patience: UInt64 = 30 * 60 * 1_000_000_000
+    private static let pause = 500
+
+    /// Runs `ingest` with an archive.
+    ///
+    /// - Parameters:
+    ///   - waiting: called once where somebody else has to be waited for, with what to tell the user.
+    ///   - archive: writes it, again where the server was busy; nil: there is none.
+    /// - Returns: what the server said; done or not, no transaction of ours is open.
+    /// - Throws: `RepositoryError`, `SystemError`, `Interrupted`, what `archive` throws.
+    func ingest(
+        _ arguments: [String], waiting: (String) -> Void, _ archive: ((ArchivePipe) throws -> Void)? = nil
+    ) throws -> ServerAnswer {
+        let limit = MonotonicClock.nanoseconds() + Self.patience
+        var isSaid = false
+        while true {
+            try waitForOthers(until: limit, waiting)
+            let answer = try run(["ingest"] + arguments + [server], archive)
+            guard !answer.isDone, answer.isAboutOthers, MonotonicClock.nanoseconds() < limit else {
+                return answer
+            }
+            if !isSaid { waiting("\(server) is busy: \(answer.reason): waiting for it") }
+            isSaid = true
+            try Interruption.sleep(milliseconds: Self.pause)
+        }
+    }
+
+    private func run(
+        _ arguments: [String], _ archive: ((ArchivePipe) throws -> Void)?
+    ) throws -> ServerAnswer {
+        let boot = ServerSpool.boot
+        var group: pid_t = 0
+        try spool.write(ServerSpool.Operation(boot: boot, group: 0, flag: nil))
+        defer { cleanUp() }
+        do {
+            return try ServerCommand.run(
+                arguments,
+                began: {
+                    group = $0
+                    try? spool.write(ServerSpool.Operation(boot: boot, group: group, flag: nil))
+                },
+                read: { [spool] in
+                    // It reads only when it has opened its transaction: had somebody else one, it would have left.
+                    let flag = spool.openTransaction
+                    try? spool.write(ServerSpool.Operation(boot: boot, group: group, flag: flag))
+                }, archive: archive)
+        } catch let failure as ServerFailure { throw failure.cause }
+    }
+
+    /// Waits until nobody else publishes, and cleans up what we left when we were killed.
+    ///
+    /// - Throws: `RepositoryError` where somebody's transaction is open that isn't ours to end.
+    func waitForOthers(until limit: UInt64, _ waiting: (String) -> Void) throws {
+        var isSaid = false
+        while let flag = spool.openTransaction {
+            let ours = spool.operation
+            if let ours, isAlive(ours) {
+                // Our own child that outlived us: its archive was cut, and it will give up by itself.
+            } else if ours?.flag == flag {
+                try abort()
+                continue
+            } else if !spool.isPublishing {
+                throw RepositoryError(
+                    .refused,
+                    "\(server) has had an open transaction since \(Timestamp(seconds: flag.seconds)), which is not "
+                        + "ours: publish it (cvmfs_server publish \(server)) or discard it (cvmfs_server abort "
+                        + "\(server))")
+            }
+            guard MonotonicClock.nanoseconds() < limit else {
+                throw RepositoryError(.refused, "\(server) is still being published by somebody else")
+            }
+            if !isSaid { waiting("waiting for \(server): somebody publishes there") }
+            isSaid = true
+            try Interruption.sleep(milliseconds: Self.pause)
+        }
+        spool.forgetOperation()
+    }
+
+    private func isAlive(_ operation: ServerSpool.Operation) -> Bool {
+        operation.boot == ServerSpool.boot && operation.group > 0 && kill(-operation.group, 0) == 0
+    }
+
+    /// Ends what an operation of ours has left open.
+    private func cleanUp() {
+        if let flag = spool.openTransaction, let operation = spool.operation, operation.flag == flag,
+            (try? abort()) == nil
+        {
+            // The next run tries again: the note stays.
+            return
+        }
+        spool.forgetOperation()
+    }
+
+    private func abort() throws {
+        let answer = try ServerCommand.run(["abort", "-f", server])
+        if answer.isDone || spool.openTransaction == nil { return }
+        throw RepositoryError(
+            .refused,
+            "a transaction of ours on \(server) can't be ended: \(answer.reason); try cvmfs_server abort -f \(server)"
+        )
+    }
+}
+
+extension ServerAnswer {
+    /// Whether it says that somebody else is at work.
+    var isAboutOthers: Bool {
+        let text = (output + errors).lowercased()
+        return [
+            "another transaction is already open", "lease path busy", "path busy",
+            "cannot establish writable mountpoint", "another publish process is active",
+        ].contains { text.contains($0) }
+    }
+}

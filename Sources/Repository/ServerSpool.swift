@@ -1,0 +1,116 @@
+// What a publisher node keeps of one repository, and whose an open transaction is.
+//
+// A server's transaction has no owner: there is a flag file, which outlives processes and reboots, and whoever runs
+// `abort` discards whatever anybody has done. So we note what we do, in a directory of our own in the spool directory:
+// before an operation that it begins, and with it the flag's inode and time as soon as that is there. A flag that is not
+// the noted one is somebody else's, whatever else the note says, and is never touched.
+
+import FoundationEssentials
+import Glibc
+import Images
+import Platform
+
+/// A repository's spool directory.
+struct ServerSpool: Sendable {
+    /// The spool directory.
+    let path: String
+
+    /// The mounted revision, read-only.
+    var mounted: String { "\(path)/rdonly" }
+    /// There as long as a transaction is open.
+    private var flag: String { "\(path)/in_transaction.lock" }
+    private var publishing: String { "\(path)/is_publishing.lock" }
+    private var own: String { "\(path)/ducc" }
+    private var note: String { "\(own)/operation.json" }
+    private var untold: String { "\(own)/untold" }
+
+    /// What we are doing, or were when we were killed.
+    struct Operation: Codable {
+        /// The boot it was begun in.
+        let boot: String
+        /// The server's process group; 0 before it runs.
+        var group: pid_t
+        /// The flag of the transaction that it opened; nil as long as it wasn't seen.
+        var flag: Flag?
+    }
+
+    /// A flag file, as one of many that there are one after the other.
+    struct Flag: Codable, Equatable {
+        let inode: UInt64
+        let seconds: Int
+        let nanoseconds: Int
+    }
+
+    // MARK: - Transactions
+
+    /// The flag of the transaction that is open; nil where none is.
+    var openTransaction: Flag? {
+        var information = stat()
+        guard lstat(flag, &information) == 0 else { return nil }
+        return Flag(
+            inode: UInt64(information.st_ino), seconds: information.st_ctim.tv_sec,
+            nanoseconds: information.st_ctim.tv_nsec)
+    }
+
+    /// What was noted of an operation that ended without saying so.
+    var operation: Operation? {
+        (try? Files.read(note, limit: 1 << 16)).flatMap { RepositoryJSON.decode(Operation.self, from: $0) }
+    }
+
+    /// Notes an operation.
+    ///
+    /// - Throws: `SystemError`, `EncodingError`.
+    func write(_ operation: Operation) throws {
+        try Files.makeDirectories(own)
+        try Files.replace(note, with: try RepositoryJSON.encode(operation), sync: operation.group == 0)
+    }
+
+    /// The operation has ended.
+    func forgetOperation() { unlink(note) }
+
+    /// Whether a process publishes just now: it has the lock of that (`flock`), which `/proc/locks` tells without taking it.
+    var isPublishing: Bool {
+        var information = stat()
+        guard stat(publishing, &information) == 0,
+            let bytes = try? Files.read("/proc/locks", limit: 16 << 20)
+        else { return false }
+        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").contains { line in
+            line.contains(" FLOCK ") && line.contains(":\(information.st_ino) ")
+        }
+    }
+
+    static var boot: String {
+        let bytes = (try? Files.read("/proc/sys/kernel/random/boot_id", limit: 100)) ?? []
+        return String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self)
+    }
+
+    // MARK: - What nobody was told of
+
+    /// A publication that somebody has yet to be told of.
+    struct Untold: Codable {
+        /// When the image was published, as its record has it: of that publication and of no other.
+        let published: String
+        let unannounced: ImageRecord.Unannounced
+    }
+
+    private func untoldPath(_ publicPath: String) -> String {
+        "\(untold)/\(SHA256.hex(of: Array(publicPath.utf8)).prefix(32)).json"
+    }
+
+    /// What nobody was told of the image at a path.
+    func untold(_ publicPath: String) -> Untold? {
+        (try? Files.read(untoldPath(publicPath), limit: 1 << 20))
+            .flatMap { RepositoryJSON.decode(Untold.self, from: $0) }
+    }
+
+    /// Notes what somebody has to be told of, before it becomes visible.
+    ///
+    /// - Throws: `SystemError`, `EncodingError`.
+    func note(_ untold: Untold, of publicPath: String) throws {
+        try Files.makeDirectories(self.untold)
+        try Files.replace(untoldPath(publicPath), with: try RepositoryJSON.encode(untold))
+    }
+
+    /// It was told.
+    func forgetUntold(_ publicPath: String) { unlink(untoldPath(publicPath)) }
+}
