@@ -30,7 +30,7 @@ def list_repositories(_):
 
 def info(words):
     """Section 4."""
-    names = [word for word in words if not word.startswith("-")]
+    names = [word for index, word in enumerate(words) if not word.startswith("-") and words[index - 1:index] != ["-k"]]
     repository = Repository(names[0] if names else "".join(repository_names()[:1]))
     if not repository.exists:
         raise unexpected("cannot load whitelist [failed to download whitelist]")

@@ -58,8 +58,7 @@ def resolve(names):
     return found
 
 
-def command(arguments, each):
-    """`each(repository)` is told of every repository before its turn, for the journal."""
+def command(arguments):
     options = parse(arguments)
     if options.tag and " " in options.tag:
         raise Failure(1, "Spaces are not allowed in tag names")
@@ -67,7 +66,6 @@ def command(arguments, each):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     code = 0
     for repository in map(Repository, resolve(options.names)):
-        each(repository)
         try:
             publish(repository, options)
         except Failure as failure:

@@ -21,8 +21,8 @@ class WorkerFailure(Exception):
 class Report:
     """What the worker tells the command."""
 
-    def __init__(self, damaged=False, bytes=0, entries=0, skipped=False):
-        self.damaged, self.bytes, self.entries, self.skipped = damaged, bytes, entries, skipped
+    def __init__(self, damaged=False, bytes=0, entries=0):
+        self.damaged, self.bytes, self.entries = damaged, bytes, entries
 
 
 def run(repository, store, operation, command, change):
