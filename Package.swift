@@ -73,7 +73,7 @@ let package = Package(
 
         .target(
             name: "Support", dependencies: ["Notifications", "Platform", "CLinux"], path: "Tests/Support",
-            swiftSettings: settings),
+            exclude: ["cvmfs-server"], swiftSettings: settings),
         tests("Architecture"),
         tests("Platform", ["Platform", "CLinux", "Support"]),
         tests("Archive", ["Archive", "Platform", "Support"]),
