@@ -16,7 +16,7 @@ package enum AttemptOutcome: Equatable, CustomStringConvertible {
     }
 
     private static func span(_ seconds: Double) -> String {
-        let milliseconds = Int(seconds * 1000)
+        let milliseconds = max(1, Int((seconds * 1000).rounded()))
         if milliseconds % 1000 > 0 { return "\(milliseconds) ms" }
         return milliseconds % 60_000 == 0 ? "\(milliseconds / 60_000) min" : "\(milliseconds / 1000) s"
     }

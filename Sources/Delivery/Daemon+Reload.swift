@@ -17,6 +17,8 @@ struct LeavingHook {
     let hook: HookState
     /// How far it was read for it.
     let reading: [(file: Int, position: Cursor.File)]
+    /// Who has read it.
+    let group: HookGroup
     var continuation = Continuation.whereItIs
 }
 
@@ -69,7 +71,7 @@ extension Daemon {
             let hooks = group.hooks.filter(isLeaving)
             for hook in hooks {
                 hook.runner.stop(limit: limit)
-                leaving.append(LeavingHook(hook: hook, reading: group.reading))
+                leaving.append(LeavingHook(hook: hook, reading: group.reading, group: group))
             }
             group.remove(hooks)
         }
@@ -79,7 +81,7 @@ extension Daemon {
     /// Keeps where a hook that has ended, or has to, is succeeded.
     func save(_ each: LeavingHook) {
         switch each.continuation {
-        case .whereItIs: save(each.hook, each.hook.runner.cursor(reading: each.reading), force: true)
+        case .whereItIs: save(each.hook, each.reading, in: each.group, force: true)
         case .at(let cursor):
             do throws(CursorError) { try each.hook.cursorFile.save(cursor, force: true) } catch {
                 log(.error, error.description, [("hook", each.hook.name)])

@@ -109,7 +109,7 @@ package final class Daemon {
             let group = try group(of: hooks, from: start.map { StartPosition.cursor($0) } ?? .end)
             groups.append(group)
             // Where a hook begins must not depend on when its first event comes.
-            for hook in hooks { save(hook, in: group, force: true) }
+            for hook in hooks { save(hook, group.reading, in: group, force: true) }
         }
     }
 
@@ -174,7 +174,7 @@ package final class Daemon {
         regroup()
         for group in groups {
             for hook in group.hooks where saveDeadline(hook).map({ now >= $0 }) ?? false {
-                save(hook, in: group, force: false)
+                save(hook, group.reading, in: group, force: false)
             }
         }
         for hook in hooks {
@@ -249,13 +249,12 @@ package final class Daemon {
         return hook.hasMoved ? hook.lastSave + Self.idleSave : nil
     }
 
-    private func save(_ hook: HookState, in group: HookGroup, force: Bool) {
-        var cursor = hook.runner.cursor(reading: group.reading)
+    /// - Parameter reading: how far a hook was read for, by a group.
+    func save(
+        _ hook: HookState, _ reading: [(file: Int, position: Cursor.File)], in group: HookGroup, force: Bool
+    ) {
+        var cursor = hook.runner.cursor(reading: reading)
         group.mark(&cursor)
-        save(hook, cursor, force: force)
-    }
-
-    func save(_ hook: HookState, _ cursor: Cursor, force: Bool) {
         hook.hasMoved = false
         hook.lastSave = clock()
         if cursor == hook.saved && !force {
@@ -321,7 +320,7 @@ package final class Daemon {
             for hook in hooks { hook.runner.look(now: now) }
         }
         for group in groups {
-            for hook in group.hooks { save(hook, in: group, force: true) }
+            for hook in group.hooks { save(hook, group.reading, in: group, force: true) }
         }
         for each in leaving { save(each) }
         writeLetters()

@@ -18,6 +18,8 @@ package final class ExecRunner: HookRunner {
     private var running: [(assignment: Assignment, run: ProgramRun)] = []
     private var isStopping = false
     private var shortage = Shortage()
+    /// Nothing is begun before.
+    private var notBefore: UInt64 = 0
     private var stopLimit: UInt64?
 
     /// - Parameter inheritsOutput: whether what its program writes goes where our own output goes, not to the log.
@@ -52,13 +54,13 @@ package final class ExecRunner: HookRunner {
 
     package func work(now: UInt64) {
         guard !isPaused, !isStopping else { return }
-        while let assignment = lane.begin(now: now) { start(assignment, now: now) }
+        while now >= notBefore, let assignment = lane.begin(now: now) { start(assignment, now: now) }
     }
 
     package var deadline: UInt64? {
         let times =
             running.compactMap(\.run.deadline)
-            + (isPaused || isStopping ? [] : [lane.deadline].compactMap { $0 })
+            + (isPaused || isStopping ? [] : [lane.deadline.map { max($0, notBefore) }].compactMap { $0 })
         return (times + [stopLimit].compactMap { $0 }).min()
     }
 
@@ -110,7 +112,8 @@ package final class ExecRunner: HookRunner {
         } catch {
             guard error.isShortage else { return ended(assignment, .notStarted(error), now: now) }
             shortage.say(error, hook.name, log)
-            lane.takeBack(assignment.number, until: now + Shortage.pause)
+            lane.takeBack(assignment.number)
+            notBefore = now + Shortage.pause
         }
     }
 

@@ -152,13 +152,11 @@ package struct Lane {
     }
 
     /// An attempt was none: the daemon stops, or could not start it. The event is as if it had not been begun.
-    ///
-    /// - Parameter time: of `MonotonicClock`; not before then again.
-    package mutating func takeBack(_ number: Int, until time: UInt64 = 0) {
+    package mutating func takeBack(_ number: Int) {
         guard let position = position(of: number), queue[position].state == .running else { return }
         running -= 1
         queue[position].attempt -= 1
-        queue[position].state = .waiting(until: time)
+        queue[position].state = .waiting(until: 0)
     }
 
     private func position(of number: Int) -> Int? {

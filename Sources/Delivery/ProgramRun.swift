@@ -40,8 +40,6 @@ final class ProgramRun {
         _ program: String, _ arguments: [String], environment: [String], directory: String, user: SystemUser?,
         input: CInt, output: CInt? = nil, errors: CInt? = nil, deadline: UInt64?, killAfter: UInt64
     ) throws(SystemError) {
-        // Else it would be the program that is said to be missing.
-        if !Files.isDirectory(directory) { throw SystemError("enter directory", directory, code: ENOENT) }
         let pipe = try Pipe()
         outputEnded = output != nil && errors != nil
         self.output = pipe.reading

@@ -131,7 +131,6 @@ package struct RequestBox: Sendable {
             if try isAlone() {
                 // Whoever had it may have answered last of all.
                 if !Files.exists("\(name).answer") { return false }
-                continue
             }
             try Interruption.sleep(milliseconds: 10)
         }

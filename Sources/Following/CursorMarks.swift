@@ -33,6 +33,8 @@ extension Cursor {
         init(in descriptor: CInt, before offset: Int64) throws(SystemError) {
             let begin = max(0, offset - Self.window)
             let bytes = try FileBytes.read(from: descriptor, at: begin, count: Int(offset - begin))
+            // No marks are better than wrong ones.
+            guard bytes.count == Int(offset - begin) else { throw SystemError("read", code: ESTALE) }
             var marks = ["\(offset):\(Self.hash(bytes[...]))"]
             var end = bytes.count
             while marks.count < Self.mostLines,
@@ -52,15 +54,16 @@ extension Cursor {
             text = marks.joined(separator: " ")
         }
 
-        /// The greatest offset that a file still has before it what was there.
+        /// The greatest of the offsets that a file still has before it what was there.
         ///
-        /// - Returns: 0 where there is none.
-        /// - Throws: `SystemError`.
-        func known(in descriptor: CInt) throws(SystemError) -> Int64 {
-            for mark in text.split(separator: " ") {
+        /// - Returns: 0 where there is none; nil where all that was read is still there, or that can't be told.
+        func known(in descriptor: CInt) -> Int64? {
+            for (index, mark) in text.split(separator: " ").enumerated() {
                 let parts = mark.split(separator: ":")
-                guard parts.count == 2, let offset = Int64(parts[0]), offset > 0 else { continue }
-                if try Self.hash(in: descriptor, before: offset) == parts[1] { return offset }
+                guard parts.count == 2, let offset = Int64(parts[0]),
+                    let hash = try? Self.hash(in: descriptor, before: offset)
+                else { return nil }
+                if hash == parts[1] { return index == 0 ? nil : offset }
             }
             return 0
         }
@@ -81,21 +84,18 @@ extension Cursor {
 }
 
 extension Cursor.File {
-    /// How far the file is still what was read: the offset, or the end of the last line that it still has.
+    /// Up to where the file is still what was read of it: the end of the last line that it still has.
     ///
+    /// - Returns: nil where all of it is still there, as far as can be told.
     /// - Throws: `SystemError`; `isMoved` where the file has another name by now.
-    func knownOffset(in found: FoundFile) throws(SystemError) -> Int64 {
-        guard let marks else { return min(offset, found.size) }
+    func knownEnd(in found: FoundFile) throws(SystemError) -> Int64? {
+        guard let marks else { return found.size < offset ? found.size : nil }
         let descriptor = try found.open()
-        let known = try marks.known(in: descriptor.raw)
-        return known == offset || known == 0 ? known : try Self.lineEnd(in: descriptor.raw, from: known)
-    }
-
-    /// The offset itself behind a line feed, or else behind the next one; where there is none for long, the offset too: the
-    /// rest of a line is no event.
-    private static func lineEnd(in descriptor: CInt, from offset: Int64) throws(SystemError) -> Int64 {
+        guard let known = marks.known(in: descriptor.raw) else { return nil }
+        if known == 0 { return 0 }
+        // Its line, where it lies in one; where that has no end for long, the rest of it is no event.
         let bytes = try FileBytes.read(
-            from: descriptor, at: offset - 1, count: NotificationReader.longestLine + 1)
-        return bytes.firstIndex(of: UInt8(ascii: "\n")).map { offset + Int64($0) } ?? offset
+            from: descriptor.raw, at: known - 1, count: NotificationReader.longestLine + 1)
+        return bytes.firstIndex(of: UInt8(ascii: "\n")).map { known + Int64($0) } ?? known
     }
 }

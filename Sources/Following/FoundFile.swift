@@ -21,6 +21,18 @@ struct FoundFile {
     var name: String { Files.lastComponent(of: path) }
     var fingerprint: String { firstLine?.fingerprint ?? "" }
 
+    /// Whether it holds what another file that begins with the same line does, as far as both go. (That line alone may be
+    /// anybody's.)
+    ///
+    /// - Throws: `SystemError`; `isMoved` where either has another name by now.
+    func isCopy(of other: FoundFile) throws(SystemError) -> Bool {
+        let end = min(size, other.size)
+        let count = Int(min(end, 256))
+        let (ours, theirs) = (try open(), try other.open())
+        return try FileBytes.read(from: ours.raw, at: end - Int64(count), count: count)
+            == FileBytes.read(from: theirs.raw, at: end - Int64(count), count: count)
+    }
+
     /// Opens it again.
     ///
     /// - Throws: `SystemError`: with `ESTALE` or `ENOENT` where a rotation gave the name to another file meanwhile.

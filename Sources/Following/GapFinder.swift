@@ -115,7 +115,8 @@ struct GapFinder {
         let events = other.older.merging(other.last) { $1 }.merging([other.run: other.newest]) { $1 }
         for (run, event) in events where event.number > 0 && event.unknownParts == theirs {
             let known = last[run] ?? older[run] ?? Last()
-            remember(Last(number: max(known.number, event.number), unknownParts: ours), of: run)
+            if event.number < known.number || known.number > 0 && known.unknownParts == ours { continue }
+            remember(Last(number: event.number, unknownParts: ours), of: run)
         }
     }
 }

@@ -73,20 +73,17 @@ final class OpenStream {
 
     /// How far back `eventsBefore` looks, and into how large a compressed file, which has to be read from its beginning.
     private static let lookBack: Int64 = 1 << 20
-    private static let largestCompressed: Int64 = 16 << 20
+    private static let largestStored: Int64 = 64 << 20
 
-    /// Whether `eventsBefore` doesn't look at all that is before the offset.
-    var hasUnknownBeginning: Bool {
-        isCompressed ? offset > 0 && found.size > Self.largestCompressed : offset > Self.lookBack
-    }
-
-    /// Tells of the events before the offset, as far back as is soon read.
+    /// Tells of the events before the offset, as far back as is soon read. What can't be read is said when the file is
+    /// read.
     ///
-    /// - Returns: false where that failed halfway; what can't be read is said when the file is read.
-    func eventsBefore(_ body: (Event) -> Void) -> Bool {
+    /// - Parameter beginsLater: called first where these are not all of them.
+    /// - Returns: whether all that was to be looked at was.
+    func eventsBefore(beginsLater: () -> Void, _ body: (Event) -> Void) -> Bool {
         let end = offset
-        if isCompressed && hasUnknownBeginning { return true }
         let begin = isCompressed ? 0 : max(0, end - Self.lookBack)
+        if begin > 0 { beginsLater() }
         var before = NotificationReader(offset: begin, fileFingerprint: reader.fileFingerprint)
         do {
             let source = isCompressed && end > 0 ? try CompressedSource(found, descriptor, offset: 0) : nil
@@ -96,16 +93,10 @@ final class OpenStream {
                 while before.offset < end, let item = before.next() {
                     if case .event(let event) = item, before.offset <= end { body(event) }
                 }
+                if before.offset - begin > Self.largestStored { return false }
             }
             return true
         } catch { return false }
-    }
-
-    /// Whether the file no longer begins as it did, or is shorter than what was read of it.
-    func isTruncated() throws(SystemError) -> Bool {
-        if isCompressed { return false }
-        if RegularFile.size(of: descriptor.raw) < reader.readOffset { return true }
-        return try firstLine?.isStill(in: descriptor.raw) == false
     }
 
     /// What went wrong since the last time; it is told once.
@@ -114,18 +105,27 @@ final class OpenStream {
         return problem
     }
 
-    /// Reads more, after making sure that the file is still what it was.
+    /// What has become of the file since it was read last. Nothing changes here.
     ///
-    /// - Returns: what became of it, and whether there was more.
-    func fill() throws(SystemError) -> (Truncation, grew: Bool) {
-        if isCompressed { return (.none, fillFromSource()) }
+    /// - Throws: `SystemError` where it can't be read.
+    func judge() throws(SystemError) -> Truncation {
+        if isCompressed { return .none }
         let size = RegularFile.size(of: descriptor.raw)
         var hasSameFirstLine = try firstLine?.isStill(in: descriptor.raw)
         if hasSameFirstLine != false, size >= reader.readOffset, try readTail(tail.count) != tail {
             hasSameFirstLine = false
         }
-        let truncation = Truncation.judge(
-            size: size, consumed: reader.readOffset, hasSameFirstLine: hasSameFirstLine)
+        return Truncation.judge(size: size, consumed: reader.readOffset, hasSameFirstLine: hasSameFirstLine)
+    }
+
+    /// Reads more.
+    ///
+    /// - Parameter truncation: what has become of the file, as `judge` has it.
+    /// - Returns: whether there was more.
+    /// - Throws: `SystemError` where it can't be read.
+    func fill(after truncation: Truncation) throws(SystemError) -> Bool {
+        if isCompressed { return fillFromSource() }
+        let size = RegularFile.size(of: descriptor.raw)
         switch truncation {
         case .none: break
         case .startOver: move(to: 0)
@@ -136,7 +136,7 @@ final class OpenStream {
         }
         let grew = try reader.fill(from: descriptor.raw, path: name)
         if grew { tail = try readTail(Int(min(Self.tailLength, reader.readOffset))) }
-        return (truncation, grew)
+        return grew
     }
 
     /// Whether it has no first line yet.

@@ -123,17 +123,14 @@ public enum StartPosition {
                 continue
             }
             var offset = file.offset
-            var end = Int64.max
-            if found[index].compression == nil {
-                end = found[index].size
-                offset = try file.knownOffset(in: found[index])
-                if offset < file.offset {
-                    let place = offset == end ? "at its end" : "from byte \(offset)"
-                    beginning.notices.append(
-                        "\(found[index].name) has lost its end since \(file.offset) bytes of it were read: going on \(place)"
-                    )
-                    end = offset
-                }
+            var end = found[index].compression == nil ? found[index].size : .max
+            if found[index].compression == nil, let known = try file.knownEnd(in: found[index]) {
+                end = known
+                offset = min(offset, known)
+                let place = known == found[index].size ? "at its end" : "from byte \(offset)"
+                beginning.notices.append(
+                    "\(found[index].name) has lost its end since \(file.offset) bytes of it were read: going on \(place)"
+                )
             }
             beginning.resumed.append((file, found[index], end))
             offsets[found[index].key] = min(offset, offsets[found[index].key] ?? offset)
@@ -186,7 +183,7 @@ extension OpenStream {
                 guard let item = next() else { break }
                 if case .event(let event) = item, isWanted(event) { return offset }
             }
-        } while try fill().grew
+        } while try fill(after: try judge())
         return nil
     }
 }

@@ -40,44 +40,66 @@ extension StreamFollower {
         guard let first = found.firstIndex(where: { file in streams.contains { $0.key == file.key } }) else {
             return
         }
-        for file in found[first...] {
+        // One more: a run may have written last just before a rotation.
+        for file in found[max(0, first - 1)...] {
             let open = streams.first { $0.key == file.key }
             if open == nil, hasBacklog, !isSeen(file) { continue }
             let end = file.compression == nil ? file.size : .max
             let past = open ?? (try? OpenStream(file, offset: end))
-            if past?.hasUnknownBeginning != false { unknownParts += 1 }
-            let isRead = past?.eventsBefore { event in
+            let isRead = past?.eventsBefore(beginsLater: { unknownParts += 1 }) { event in
                 _ = gaps.look(at: event.runPosition, behind: unknownParts)
                 before(event)
             }
-            if isRead == false { unknownParts += 1 }
+            if isRead != true { unknownParts += 1 }
             open?.unknownParts = unknownParts
         }
     }
 
+    /// What was copied of a file before it was truncated, and files that came between.
+    struct Copies {
+        fileprivate var opened: [(stream: OpenStream, file: FoundFile, isCopy: Bool)] = []
+        /// Whether there is a copy of the file itself.
+        var hasCopy: Bool { opened.contains { $0.isCopy } }
+    }
+
     /// Opens what was copied of a file before it was truncated: what was not yet read of it is there, and a cursor
-    /// recognises the copy as long as the file itself has no line.
+    /// recognises the copy as long as the file itself has no line. Nothing of the follower changes here: another program
+    /// may be at the copies just now, and then this is done again.
     ///
     /// - Parameter position: how far the file had been read.
-    /// - Returns: whether there is a copy.
-    func openCopies(of stream: OpenStream, readUpTo position: Cursor.File) throws(SystemError) -> Bool {
-        learnFirstLines()
-        let found = try look()
-        // Where it was deleted, the one at the path is not older.
-        let index = found.firstIndex { $0.key == stream.key || $0.path == path } ?? found.count
-        let open = Set(streams.map(\.key))
-        let copy = found[..<index].lastIndex {
-            !position.fingerprint.isEmpty && $0.fingerprint == position.fingerprint && !open.contains($0.key)
-                && ($0.compression != nil || $0.size >= position.offset)
+    /// - Throws: `SystemError`.
+    func copies(of stream: OpenStream, readUpTo position: Cursor.File) throws(SystemError) -> Copies {
+        try retryingWhereMoved { () throws(SystemError) in
+            let found = try look()
+            // Where it was deleted, the one at the path is not older.
+            let index = found.firstIndex { $0.key == stream.key || $0.path == path } ?? found.count
+            let open = Set(streams.map(\.key))
+            let copy = found[..<index].lastIndex {
+                !position.fingerprint.isEmpty && $0.fingerprint == position.fingerprint
+                    && !open.contains($0.key)
+            }
+            // It may have been copied and truncated more than once.
+            let newer = found[(copy ?? 0)..<index].enumerated().filter { offset, file in
+                copy != nil && offset == 0
+                    || file.firstLine != nil && !open.contains(file.key) && (copy != nil || !isSeen(file))
+            }
+            var copies = Copies()
+            for (offset, file) in newer {
+                let isCopy = copy != nil && offset == 0
+                // What was written after the copy was made may have been read, and is not in it.
+                let read = file.compression == nil ? min(position.offset, file.size) : position.offset
+                copies.opened.append((try OpenStream(file, offset: isCopy ? read : 0), file, isCopy))
+            }
+            return copies
         }
-        // It may have been copied and truncated more than once.
-        let newer = found[(copy ?? 0)..<index].enumerated().filter { offset, file in
-            copy != nil && offset == 0
-                || file.firstLine != nil && !open.contains(file.key) && (copy != nil || !isSeen(file))
-        }
-        for (offset, file) in newer {
-            let isCopy = copy != nil && offset == 0
-            let copied = try OpenStream(file, offset: isCopy ? position.offset : 0)
+    }
+
+    /// Reads copies before the file that they are of.
+    ///
+    /// - Returns: whether there are any.
+    @discardableResult
+    func insert(_ copies: Copies, before stream: OpenStream) -> Bool {
+        for (copied, file, isCopy) in copies.opened {
             // The copy is the same file by another name.
             if isCopy { copied.number = stream.number } else { number(copied) }
             copied.unknownParts = stream.unknownParts
@@ -86,14 +108,36 @@ extension StreamFollower {
             if copied.isCompressed { machine.answered(copied.key, .granted, now: turnBegan) }
             seen.insert(SeenFile(fingerprint: file.fingerprint, key: file.key))
         }
-        return !newer.isEmpty
+        return !copies.opened.isEmpty
     }
 
     func openUnseen(_ stream: OpenStream) throws(SystemError) {
-        do throws(SystemError) { _ = try openCopies(of: stream, readUpTo: stream.position) } catch {
-            // Renamed just now: the next look finds it.
-            if !error.isMoved { throw error }
+        insert(try copies(of: stream, readUpTo: stream.position), before: stream)
+    }
+
+    /// Leaves out what is a copy of a file that is there too: its events are in that one, until it is truncated.
+    func withoutCopies(_ found: [FoundFile]) throws(SystemError) -> [FoundFile] {
+        // The one that goes on: a copy has no more, and mostly less.
+        var originals: [String: FoundFile] = [:]
+        for file in found where file.compression == nil && !file.fingerprint.isEmpty {
+            guard let known = originals[file.fingerprint] else {
+                originals[file.fingerprint] = file
+                continue
+            }
+            let isLonger = file.size > known.size || file.size == known.size && !file.isOddlyNamed
+            if isLonger { originals[file.fingerprint] = file }
         }
+        var rest: [FoundFile] = []
+        for file in found {
+            let other = file.compression == nil ? originals[file.fingerprint] : nil
+            if let other, other.key != file.key, !streams.contains(where: { $0.key == file.key }),
+                try file.isCopy(of: other)
+            {
+                continue
+            }
+            rest.append(file)
+        }
+        return rest
     }
 
     /// What open files begin with by now: by that they are found compressed.

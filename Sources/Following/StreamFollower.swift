@@ -153,9 +153,10 @@ public final class StreamFollower {
                 $0.key.inode == file.inode && $0.position.fingerprint == file.fingerprint
             }
             guard let stream, !stream.isCompressed, !file.fingerprint.isEmpty, file.offset > 0,
-                (try? stream.isTruncated()) == false
+                (try? stream.judge()) == Truncation.none
             else { continue }
-            cursor.files[index].marks = try? Cursor.Marks(in: stream.descriptor.raw, before: file.offset)
+            let end = max(file.offset, file.done?.max() ?? 0)
+            cursor.files[index].marks = try? Cursor.Marks(in: stream.descriptor.raw, before: end)
         }
     }
 
@@ -265,7 +266,7 @@ public final class StreamFollower {
         for problem in problems.map(\.error.description) where unreadable.insert(problem).inserted {
             notices.append("\(problem): what is in it is passed over")
         }
-        return found
+        return try withoutCopies(found)
     }
 
     /// Opens the file at the path, and before it what rotation has put between it and the newest open one.
@@ -276,7 +277,7 @@ public final class StreamFollower {
         learnFirstLines()
         if let unread { try openUnseen(unread) }
         // What was copied of it before it was truncated comes before it, not behind.
-        if let newest = streams.last, try newest.isTruncated() { _ = try fill(newest) }
+        if let newest = streams.last, try newest.judge() != .none { _ = try fill(newest) }
         try retryingWhereMoved { () throws(SystemError) in
             let found = try look()
             let newer = newer(in: found)
@@ -310,11 +311,13 @@ public final class StreamFollower {
     }
 
     /// Does something with files that were just found, and again where a rotation has renamed them meanwhile.
-    private func retryingWhereMoved(_ body: () throws(SystemError) -> Void) throws(SystemError) {
+    func retryingWhereMoved<Result>(
+        _ body: () throws(SystemError) -> Result
+    ) throws(SystemError) -> Result {
         for _ in 0..<20 {
             do throws(SystemError) { return try body() } catch { if !error.isMoved { throw error } }
         }
-        try body()
+        return try body()
     }
 
     // MARK: Open files
@@ -366,16 +369,18 @@ public final class StreamFollower {
     }
 
     private func fill(_ stream: OpenStream) throws(SystemError) -> Bool {
-        let before = stream.position
-        let (truncation, grew) = try stream.fill()
+        let truncation = try stream.judge()
+        // Whatever fails is tried again: until all of it is known, nothing changes.
+        let copies = truncation == .startOver ? try copies(of: stream, readUpTo: stream.position) : Copies()
+        let grew = try stream.fill(after: truncation)
         switch truncation {
         case .none: break
         case .startOver:
             machine.beganAnew(stream.key, now: turnBegan)
-            let isCopied = try openCopies(of: stream, readUpTo: before)
+            insert(copies, before: stream)
             beginAnew(stream)
             notices.append(
-                isCopied
+                copies.hasCopy
                     ? "\(stream.name) was copied and truncated: what was written between the two is lost"
                     : "\(stream.name) was truncated: what was not yet read of it is lost")
         case .lostItsEnd:

@@ -78,7 +78,7 @@ enum Tail {
                 guard let item = stream.next() else { break }
                 if case .event(let event) = item, matching(event) { offsets.add(offset) }
             }
-        } while try stream.fill().grew
+        } while try stream.fill(after: try stream.judge())
         return (offsets, stream.offset)
     }
 }

@@ -67,7 +67,11 @@ public struct ChildProcess: Sendable {
                 ? posix_spawnp(&process, path, &actions, &attributes, &argumentPointers, environ)
                 : posix_spawnp(&process, path, &actions, &attributes, &argumentPointers, &environmentPointers)
         }
-        guard code == 0 else { throw SystemError("run", path, code: code) }
+        guard code == 0 else {
+            // Which of the two it was isn't told.
+            if let directory, access(directory, X_OK) != 0 { throw SystemError("enter directory", directory) }
+            throw SystemError("run", path, code: code)
+        }
         return ChildProcess(identifier: process)
     }
 

@@ -9,15 +9,26 @@ import Testing
 /// At its end each line of the notification file is validated against the schema.
 final class Converting: Sendable {
     let directory: TemporaryDirectory
+    /// The repository's name, as the program is given it.
     let repository: String
+    /// Where its content can be read.
+    let root: String
+    /// The repository's server, where it is one of CernVM-FS.
+    let server: CernVMServer?
     let layout: String
     let log: String
 
-    /// - Parameter repository: where it is, if not in the directory.
-    init(_ directory: TemporaryDirectory? = nil, repository: String? = nil) throws {
+    /// - Parameters:
+    ///   - repository: where it is, if not in the directory.
+    ///   - server: publishes it; nil: it is a directory.
+    init(
+        _ directory: TemporaryDirectory? = nil, repository: String? = nil, server: CernVMServer? = nil
+    ) throws {
         self.directory = try directory ?? TemporaryDirectory()
         let directory = self.directory
-        self.repository = repository ?? directory.path("repository")
+        self.server = server
+        self.repository = repository ?? server?.name ?? directory.path("repository")
+        root = server?.mounted ?? self.repository
         layout = directory.path("layout")
         log = directory.path("notifications.log")
     }
@@ -34,7 +45,10 @@ final class Converting: Sendable {
     }
 
     /// The lock is one's own, so that tests side by side don't wait for each other.
-    var environment: [String: String] { ["DUCC_LOCK_FILE": directory.path("lock"), "TZ": "UTC"] }
+    var environment: [String: String] {
+        ["DUCC_LOCK_FILE": directory.path("lock"), "TZ": "UTC"].merging(
+            server == nil ? [:] : CernVMServer.environment) { $1 }
+    }
 
     /// Runs the program with the notification file.
     @discardableResult
@@ -61,7 +75,7 @@ final class Converting: Sendable {
     }
 
     /// A path in the repository.
-    func path(_ relative: String) -> String { "\(repository)/\(relative)" }
+    func path(_ relative: String) -> String { "\(root)/\(relative)" }
 
     /// All events so far.
     func events() throws -> [Event] {
@@ -78,7 +92,7 @@ final class Converting: Sendable {
 
     /// Everything in the repository with its times and inode numbers: equal only where nothing was touched.
     func snapshot() throws -> String {
-        try runSuccessfully("find", [repository, "-printf", "%p %i %T@ %C@ %s %l\n"])
+        try runSuccessfully("find", [root, "-printf", "%p %i %T@ %C@ %s %l\n"])
     }
 
     /// What is left in staging, but for the lock.

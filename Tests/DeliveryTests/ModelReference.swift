@@ -90,7 +90,6 @@ final class ReferenceModel {
         for hook in hooks { hook.excused.insert(event) }
     }
 
-    /// A file is no longer what a cursor knows it by.
     func lostItsBeginning() { for hook in hooks { hook.mayDangle = true } }
 
     /// Files are read no further for a hook.
@@ -166,6 +165,7 @@ final class ReferenceModel {
             gaps.expected.insert(before[known + 1])
         }
         hook.told.insert(event)
+        truncated.remove(event)  // It was read before.
         let expected = hook.attempts[event, default: 0] + 1
         if attempt > 0, attempt != expected { wrong("as attempt \(attempt), not \(expected)") }
         (hook.attempts[event], hook.begun[order]) = isDone ? (nil, nil) : (expected, event)

@@ -15,8 +15,8 @@ enum ModelStep: Equatable {
     case rotate(create: Bool)
     case create
     case compress(Int, tool: Int, halfway: Bool)
-    /// With so many events between the copy and the truncation.
-    case copyTruncate(between: Int)
+    /// With so many events between the copy and the truncation; the daemon may look before and behind those.
+    case copyTruncate(between: Int, looks: Int = 0)
     case delete(Int)
     case deleteLive
     /// A new file at the path gets a removed one's inode.
@@ -54,7 +54,7 @@ extension ModelStep: CustomStringConvertible {
         case .create: ".create"
         case .compress(let file, let tool, let halfway):
             ".compress(\(file), tool: \(tool), halfway: \(halfway))"
-        case .copyTruncate(let count): ".copyTruncate(between: \(count))"
+        case .copyTruncate(let count, let looks): ".copyTruncate(between: \(count), looks: \(looks))"
         case .delete(let file): ".delete(\(file))"
         case .deleteLive: ".deleteLive"
         case .replace(let file): ".replace(\(file))"
@@ -102,7 +102,10 @@ struct ModelGenerator {
             6, false,
             { [.compress($0.number(0..<9), tool: $0.number(0..<40), halfway: $0.number(0..<4) == 0)] }
         ),
-        (3, false, { [.copyTruncate(between: max(0, $0.number(0..<5) - 2))] }),
+        (
+            4, false,
+            { [.copyTruncate(between: max(0, $0.number(0..<5) - 2), looks: max(0, $0.number(0..<5) - 1))] }
+        ),
         (2, false, { [.delete($0.number(0..<3))] }),
         (1, false, { _ in [.deleteLive] }),
         (2, false, { [.replace($0.number(0..<4))] }),

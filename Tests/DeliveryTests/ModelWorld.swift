@@ -162,7 +162,7 @@ final class ModelWorld {
             guard let file = pick(disk.rotated, number), !file.wasUnrecognisable else { return }
             // The other programs now and then: each is a process more.
             try disk.compress(file, tool < 3 ? ["xz", "zstd", "bzip2"][tool] : "gzip", halfway: halfway)
-        case .copyTruncate(let count): try copyTruncate(between: count)
+        case .copyTruncate(let count, let looks): try copyTruncate(between: count, looks: looks)
         case .delete(let number): if let file = pick(disk.rotated, number) { remove(file) }
         case .deleteLive: if let file = disk.live { remove(file) }
         case .replace(let number): try replace(number)
@@ -199,10 +199,13 @@ final class ModelWorld {
 
     // MARK: Files
 
-    func copyTruncate(between count: Int) throws {
+    /// - Parameter looks: a bit for a look before the events, and one for a look behind them.
+    func copyTruncate(between count: Int, looks: Int) throws {
         try disk.copyTruncate { file, copy in
             model.moved(from: file.number, to: copy.number)
+            if looks & 1 != 0 { turn() }
             if count > 0 { try disk.write(disk.writers[0], count, key: 0, looks: true) }
+            if looks & 2 != 0 { turn() }
             for (event, _) in file.ends { model.lost(event, isTruncated: true) }
         }
     }

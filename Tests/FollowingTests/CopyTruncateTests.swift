@@ -32,6 +32,50 @@ struct CopyTruncateTests {
         #expect(try drain(follower).numbers == [3, 4, 5])
     }
 
+    /// As `copytruncate` does it, up to the truncation.
+    private func copy() throws {
+        let bytes = try Files.read(stream.path, limit: 1 << 20)
+        try Files.replace(stream.path + ".1", with: bytes, mode: 0o644, sync: false)
+    }
+
+    @Test("what was written behind the copy, and read, makes the copy no file of its own")
+    func readBehindCopy() throws {
+        try stream.emit(2)
+        let follower = try stream.follower()
+        #expect(try drain(follower).numbers == [1, 2])
+        try stream.emit(1)
+        try copy()
+        try stream.emit(1)
+        #expect(try drain(follower).numbers == [3, 4])
+        try #require(truncate(stream.path, 0) == 0)
+        try stream.emit(1)
+        #expect(try drain(follower).numbers == [5])
+    }
+
+    @Test("a copy that is seen before its file is truncated is read as nothing new, nor is it by another follower")
+    func untruncated() throws {
+        try stream.emit(2)
+        let follower = try stream.follower()
+        #expect(try drain(follower).numbers == [1, 2])
+        for rotates in [true, false] {
+            if rotates { try stream.rotate() } else { try copyTruncate() }
+            let first = stream.written.count + 1
+            try stream.emit(1)
+            if rotates { try stream.rename("notifications.log.1", to: "notifications.log.2") }
+            if !rotates {
+                try stream.rename("notifications.log.2", to: "notifications.log.3")
+                try stream.rename("notifications.log.1", to: "notifications.log.2")
+            }
+            try copy()
+            #expect(try drain(follower).numbers == [first])
+            #expect(try drain(stream.follower(.cursor(follower.cursor))).numbers == [])
+            try #require(truncate(stream.path, 0) == 0)
+            #expect(try drain(follower).numbers == [])
+        }
+        try stream.emit(1)
+        #expect(try drain(follower).numbers == [5])
+    }
+
     @Test(
         "copies are read also where nothing of the file itself had been read, or it was copied twice, or renamed since"
     )

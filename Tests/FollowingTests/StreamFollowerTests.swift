@@ -149,6 +149,24 @@ struct StreamFollowerTests {
         if lost > 0 { #expect(notices[0].contains("has lost its end")) }
     }
 
+    @Test("what was done beyond a cursor's offset counts no further than the file is still the same")
+    func doneBeyond() throws {
+        try stream.emit(5)
+        let follower = try stream.follower()
+        #expect(try drain(follower).numbers.count == 5)
+        var cursor = follower.cursor
+        let length = Int64(Stream.line(1).utf8.count + 1)
+        cursor.files[0].offset = length
+        cursor.files[0].done = [3 * length, 4 * length, 5 * length]
+        follower.mark(&cursor)
+        #expect(truncate(stream.path, off_t(3 * length)) == 0)
+        try stream.emit(2)
+        let resumed = try stream.follower(.cursor(cursor))
+        #expect(resumed.resumed.map(\.end) == [3 * length])
+        let (numbers, notices) = try drain(resumed)
+        #expect(numbers == [2, 3, 6, 7] && notices.count == 1)
+    }
+
     @Test("a line that lost its end, and was ended by others, is no event, and nothing is lost behind it")
     func regrownInLine() throws {
         try stream.emit(5)

@@ -1,0 +1,80 @@
+// A CernVM-FS repository on a publisher node, as the stand-in in cvmfs-server/ plays it.
+
+import FoundationEssentials
+import Glibc
+import Notifications
+import Platform
+
+/// A repository of its own; gone at the end, mounts included.
+package final class CernVMServer: Sendable {
+    /// The repository's name.
+    package let name: String
+    /// The folder of the stand-in's program.
+    package static let programs: String = {
+        var parts = #filePath.split(separator: "/").dropLast()
+        parts.append("cvmfs-server")
+        return "/" + parts.joined(separator: "/")
+    }()
+
+    /// Whether this machine lets us have one: its mounts need root.
+    package static let isPossible = geteuid() == 0
+
+    package init() throws {
+        name = "t\(RandomIdentifier.hex(6)).test.example"
+        try runSuccessfully("\(Self.programs)/cvmfs_server", ["mkfs", "-o", "root", name])
+    }
+
+    deinit { _ = try? run("\(Self.programs)/cvmfs_server", ["rmfs", "-f", name]) }
+
+    /// What a program needs to find the server.
+    package static var environment: [String: String] {
+        ["PATH": "\(programs):\(ProcessEnvironment.current["PATH"] ?? "/usr/bin:/bin")"]
+    }
+
+    package var spool: String { "/var/spool/cvmfs/\(name)" }
+    /// Where the last revision is mounted.
+    package var mounted: String { "\(spool)/rdonly" }
+    /// Whether a transaction is open.
+    package var isInTransaction: Bool { Files.exists("\(spool)/in_transaction.lock") }
+
+    /// Runs a command of the server.
+    @discardableResult
+    package func command(_ arguments: String...) throws -> CommandResult {
+        try run("\(Self.programs)/cvmfs_server", arguments)
+    }
+
+    /// What the server did: one line an operation.
+    package struct Operation: Decodable, Sendable {
+        package let operation: String
+        package let exit: Int
+        package let before: Int
+        package let after: Int
+    }
+
+    /// All operations so far.
+    package func operations() throws -> [Operation] {
+        let path = "\(spool)/.stand-in/journal"
+        guard Files.exists(path) else { return [] }
+        return try Files.read(path, limit: 1 << 24).split(separator: UInt8(ascii: "\n")).map {
+            try JSONDecoder().decode(Operation.self, from: Data($0))
+        }
+    }
+
+    /// The last published revision.
+    package func revision() throws -> Int { try operations().last?.after ?? 1 }
+
+    /// Whether the server finds its catalogues whole.
+    package func isWhole() throws -> Bool { try command("check", name).code == 0 }
+
+    /// Lets a step of the server be slow, or fail.
+    ///
+    /// - Parameter fault: as JSON; cvmfs-server/faults.py says what there is.
+    package func setFault(_ step: String, _ fault: String) throws {
+        let directory = "\(spool)/.stand-in/faults"
+        try Files.makeDirectories(directory)
+        try Files.replace("\(directory)/\(step)", with: Array(fault.utf8), sync: false)
+    }
+
+    /// Ends a fault.
+    package func clearFault(_ step: String) { unlink("\(spool)/.stand-in/faults/\(step)") }
+}
