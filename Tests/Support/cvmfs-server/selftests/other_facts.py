@@ -91,6 +91,18 @@ class Owners(RepositoryTest):
         self.assertIn("Permission error: No write permission to repository", result.error)
 
 
+class InMemory(RepositoryTest):
+    mkfs_options = ("--in-memory",)
+
+    def test_a_repository_in_memory_is_like_any_other(self):
+        self.published(d__f="x", g="x")
+        self.transaction("-T", "d=e")
+        os.unlink(self.union + "/g")
+        self.publish()
+        self.ingest(archive(entry("h", data=b"h")))
+        self.assertEqual((self.names(), self.revision, self.status("e/f").st_nlink), (["base", "d", "e"], 5, 1))
+
+
 class Gateway(RepositoryTest):
     mkfs_options = ("-u", "gw,/srv/cvmfs/txn,http://localhost:4929/api/v1")
 

@@ -79,7 +79,8 @@ class Publishing(RepositoryTest):
         other = self.another()
         self.succeed("transaction", other)
         self.assertIn("is not in a transaction", self.fail_with(1, "publish", self.name, other + "/path").out)
-        self.assertEqual(len([line for line in self.succeed("list").out.splitlines() if "in transaction" in line]), 0)
+        self.assertNotIn("in transaction", [line for line in self.succeed("list").out.splitlines()
+                                            if line.startswith(other)][0])
 
     def test_a_bad_option_is_3_with_usage_on_stdout_section_1(self):
         result = self.fail_with(3, "publish", "--nope", self.name)
