@@ -46,7 +46,7 @@ class AloneOnTheMachine:
 
 
 def make(arguments):
-    owner, upstream, auto_tag, name = "root", None, "true", None
+    owner, upstream, auto_tag, in_memory, name = "root", None, "true", False, None
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -58,6 +58,8 @@ def make(arguments):
             rest.pop(0)
         elif argument == "-g":
             auto_tag = "false"
+        elif argument == "--in-memory":  # the stand-in's own: no server has it
+            in_memory = True
         elif not argument.startswith("-"):
             name = argument
     if not name:
@@ -78,11 +80,14 @@ def make(arguments):
         with open(os.path.join(repository.configuration, "server.conf"), "w") as file:
             file.write(TEMPLATE.format(name=name, owner=owner, upstream=upstream, auto_tag=auto_tag))
         account = repository.account
+        os.mkdir(repository.spool, 0o755)
+        if in_memory:
+            mounts.mount_memory(repository)
         for folder in (repository.spool, repository.rdonly, os.path.dirname(repository.scratch),
                        repository.scratch, repository.wastebin, repository.work,
                        *(os.path.join(repository.spool, part) for part in ("ovl_work", "tmp", "cache")),
                        repository.union):
-            os.makedirs(folder, 0o755)
+            os.makedirs(folder, 0o755, exist_ok=folder == repository.spool)
             os.chown(folder, account.pw_uid, account.pw_gid)
         for folder in ("faults", "leases"):
             os.makedirs(os.path.join(repository.stand_in, folder))
@@ -104,6 +109,7 @@ def remove(arguments):
             raise Failure(1, "The repository %s does not exist." % name)
         with AloneOnTheMachine():
             mounts.unmount_both(repository, lazily=True)
+            mounts.unmount_memory(repository)
             for path in (repository.spool, os.path.join(STORAGE, name), repository.configuration):
                 subprocess.run(["/bin/rm", "-rf", "--", path], check=True)
             for suffix in ("crt", "key", "masterkey", "pub", "gw"):

@@ -41,7 +41,7 @@ def info(words):
         "Create /etc/cvmfs/config.d/%s.conf and set\n"
         "  CVMFS_SERVER_URL=http://localhost/cvmfs/%s\n"
         "  CVMFS_PUBLIC_KEY=/etc/cvmfs/keys/%s.pub\n"
-        "Copy /etc/cvmfs/keys/%s.pub to the client" % (name, name, name, name, name))
+        "Copy /etc/cvmfs/keys/%s.pub to the client" % ((name,) * 6))
     return 0
 
 

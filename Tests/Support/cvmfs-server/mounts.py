@@ -47,6 +47,16 @@ def mounted():
     return found
 
 
+def mount_memory(repository):
+    """A spool in memory: removing an image's files from a disk that discards what is freed takes a minute."""
+    _mount("tmpfs", repository.spool, "tmpfs", 0, "mode=0755")
+
+
+def unmount_memory(repository):
+    while repository.spool in mounted():
+        _unmount(repository.spool, True)
+
+
 def mount_rdonly(repository):
     store = Store(repository)
     _mount(store.tree(store.shown), repository.rdonly, None, BIND)
