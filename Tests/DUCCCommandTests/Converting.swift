@@ -47,7 +47,8 @@ final class Converting: Sendable {
     /// The lock is one's own, so that tests side by side don't wait for each other.
     var environment: [String: String] {
         ["DUCC_LOCK_FILE": directory.path("lock"), "TZ": "UTC"].merging(
-            server == nil ? [:] : CernVMServer.environment) { $1 }
+            server == nil ? [:] : CernVMServer.environment
+        ) { $1 }
     }
 
     /// Runs the program with the notification file.

@@ -52,7 +52,9 @@ struct CopyTruncateTests {
         #expect(try drain(follower).numbers == [5])
     }
 
-    @Test("a copy that is seen before its file is truncated is read as nothing new, nor is it by another follower")
+    @Test(
+        "a copy that is seen before its file is truncated is read as nothing new, nor is it by another follower"
+    )
     func untruncated() throws {
         try stream.emit(2)
         let follower = try stream.follower()

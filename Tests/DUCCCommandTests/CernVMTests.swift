@@ -1,0 +1,203 @@
+import Glibc
+import Notifications
+import Platform
+import Support
+import Testing
+
+@Suite("Converting an image into a CernVM-FS repository", .enabled(if: CernVMServer.isPossible))
+struct CernVMTests {
+    let server: CernVMServer
+    let converting: Converting
+
+    init() throws {
+        server = try CernVMServer()
+        converting = try Converting(server: server)
+    }
+
+    /// Writes an image into the layout, and converts it.
+    @discardableResult
+    private func convert(_ image: TestImage, _ options: String...) throws -> CommandResult {
+        try image.write(to: converting.layout, tag: "1")
+        return try converting.ducc(
+            ["convert-single-image", "oci:\(converting.layout):1", converting.repository] + options)
+    }
+
+    private func layer(_ name: String) -> TestImage.Layer {
+        TestImage.Layer(TarBuilder.archive { $0.file(name, name) })
+    }
+
+    /// Where two trees differ in what a server keeps: hard links are files of their own there.
+    private func differences(_ one: String, _ other: String, but: [String] = []) throws -> [String] {
+        try TreeComparison.differences(one, other) { _, field in field == .inode || field == .attributes }
+            .filter { line in !(but + ["./.cvmfscatalog"]).contains { line.hasPrefix("\($0):") } }
+    }
+
+    @Test("publishes the same as into a directory, whole, in one publish")
+    func same() throws {
+        let directory = try Converting()
+        for converting in [directory, converting] {
+            try ConvertTests.image().write(to: converting.layout, tag: "1")
+            let result = try converting.convert("oci:\(converting.layout):1")
+            #expect(result.code == 0, "\(result.errors)")
+        }
+        #expect(
+            try differences(directory.path("localhost/layout:1/"), converting.path("localhost/layout:1/"))
+                == [])
+        let operations = try server.operations()
+        #expect(operations.map(\.operation) == ["ingest"] && operations.last?.after == 2)
+        #expect(try server.isWhole())
+        #expect(try converting.actions().suffix(3) == directory.actions().suffix(3))
+    }
+
+    @Test("a moved tag, also with old layers, is one publish; an unchanged image none")
+    func publishes() throws {
+        let image = [layer("a"), layer("b")]
+        #expect(try convert(TestImage(image)).code == 0)
+        #expect(try convert(TestImage(image)).output.contains("unchanged"))
+        #expect(try server.operations().count == 1)
+        #expect(try convert(TestImage(image + [layer("c")])).code == 0)
+        #expect(try server.operations().count == 2 && server.revision() == 3)
+        for name in ["a", "b", "c"] {
+            #expect(try text(of: converting.path("localhost/layout:1/\(name)")) == name)
+        }
+        // Back to where it was: nothing is new but the link.
+        #expect(try convert(TestImage(image)).code == 0)
+        #expect(try server.operations().count == 3)
+        #expect(!Files.exists(converting.path("localhost/layout:1/c")))
+        #expect(try server.isWhole())
+    }
+
+    @Test("layers that are stacked as overlayfs does it show the image, opaque directories included")
+    func stacked() throws {
+        let written = try ConvertTests.image().write(to: converting.layout, tag: "1")
+        #expect(try converting.convert("oci:\(converting.layout):1").code == 0)
+        let layers = written.layers.reversed().map {
+            converting.path(".layers/\($0.prefix(2))/\($0)/layerfs")
+        }
+        let mounted = try TemporaryDirectory()
+        try Files.makeDirectories(mounted.path("merged"))
+        try runSuccessfully(
+            "mount",
+            [
+                "-t", "overlay", "overlay", "-o", "ro,lowerdir=\(layers.joined(separator: ":"))",
+                mounted.path("merged"),
+            ])
+        defer { _ = try? run("umount", [mounted.path("merged")]) }
+        // A hard link to a lower layer's file is in the flat image only.
+        #expect(
+            try differences(
+                mounted.path("merged/"), converting.path("localhost/layout:1/"), but: ["./bin/third"])
+                == [])
+    }
+
+    @Test("what a server can't keep is said once an image, and is in its record")
+    func lost() throws {
+        let image = TestImage({ tar in
+            let capability = [1, 0, 0, 2] + [UInt8](repeating: 0, count: 16)
+            tar.add("capable", content: [1], pax: [("SCHILY.xattr.security.capability", capability)])
+            tar.add("noted", content: [1], pax: [("SCHILY.xattr.user.note", [1])])
+            tar.file("opt/.wh..wh..opq", "")
+            tar.file("opt/.cvmfscatalog", "")
+        })
+        let result = try convert(image)
+        #expect(result.code == 0)
+        let record = try text(of: converting.path(".metadata/localhost/layout:1/conversion.json"))
+        for what in [
+            "security.capability (1)", "extended attributes user.* (1)", ".cvmfscatalog",
+            "opaque directories",
+        ] {
+            #expect(result.errors.split(separator: "\n").count { $0.contains(what) } == 1, "\(what)")
+            #expect(record.contains(what), "\(what)")
+        }
+        #expect(try server.isWhole())
+    }
+
+    @Test("a directory in a repository is a repository of its own", arguments: ["", "/cvmfs/"])
+    func directory(prefix: String) throws {
+        try ConvertTests.image().write(to: converting.layout, tag: "1")
+        let result = try converting.ducc(
+            "convert-single-image", "oci:\(converting.layout):1", "\(prefix)\(server.name)/some/where")
+        #expect(result.code == 0, "\(result.errors)")
+        #expect(try text(of: converting.path("some/where/localhost/layout:1/etc/kept")) == "kept")
+        #expect(try converting.last(.publishImage)?[.repository] == "\(server.name)/some/where")
+        #expect(try server.operations().count == 1 && server.isWhole())
+    }
+
+    @Test(
+        "a name that is only nearly a repository's is none",
+        arguments: ["x", "NAME.ch", "NAM", "NAME/../NAME", "NAME/a b", "/cvmfs/", "NAME/.cvmfsdirtab"])
+    func names(_ pattern: String) throws {
+        try ConvertTests.image().write(to: converting.layout, tag: "1")
+        let name = pattern.replacing("NAME", with: server.name).replacing("NAM", with: server.name.dropLast())
+        let result = try converting.ducc("convert-single-image", "oci:\(converting.layout):1", name)
+        #expect(result.code == 104 && result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+        #expect(try server.operations().isEmpty)
+    }
+
+    @Test("without cvmfs_server there is no such repository, and it says why")
+    func noServer() throws {
+        let result = try run(
+            Programs.ducc, ["convert-single-image", "oci:\(converting.layout):1", server.name],
+            environment: ["PATH": "/usr/bin:/bin"])
+        #expect(result.code == 104 && result.errors.contains("cvmfs_server"), "\(result.errors)")
+    }
+
+    @Test("somebody's open transaction is left as it is; the image comes once that is closed")
+    func openTransaction() throws {
+        #expect(try server.command("transaction", server.name).code == 0)
+        try Files.makeDirectories("/cvmfs/\(server.name)/theirs")
+        let result = try convert(TestImage([layer("a")]))
+        #expect(
+            result.code == 1 && result.errors.contains("has had an open transaction since"),
+            "\(result.errors)")
+        #expect(server.isInTransaction)
+        #expect(try server.command("publish", server.name).code == 0)
+        #expect(Files.isDirectory(converting.path("theirs")))
+        #expect(try convert(TestImage([layer("a")])).code == 0)
+        #expect(Files.isDirectory(converting.path("theirs")))
+        #expect(try text(of: converting.path("localhost/layout:1/a")) == "a")
+    }
+
+    @Test("what is in the way of an image is named, and nothing is published")
+    func inTheWay() throws {
+        #expect(try server.command("transaction", server.name).code == 0)
+        try Files.replace("/cvmfs/\(server.name)/localhost", with: [], sync: false)
+        #expect(try server.command("publish", server.name).code == 0)
+        let result = try convert(TestImage([layer("a")]))
+        #expect(result.code == 1 && result.errors.contains("localhost is in the way"), "\(result.errors)")
+        #expect(try server.operations().count == 2 && server.isWhole())
+    }
+
+    @Test("a layer that somebody left half-finished is removed first, in a publish of its own")
+    func halfFinished() throws {
+        let written = try TestImage([layer("a")]).write(to: converting.layout, tag: "1")
+        let digest = written.layers[0]
+        let path = ".layers/\(digest.prefix(2))/\(digest)/layerfs"
+        #expect(try server.command("transaction", server.name).code == 0)
+        try Files.makeDirectories("/cvmfs/\(server.name)/\(path)/left")
+        #expect(try server.command("publish", server.name).code == 0)
+        #expect(try converting.convert("oci:\(converting.layout):1").code == 0)
+        #expect(try text(of: converting.path("\(path)/a")) == "a")
+        #expect(!Files.exists(converting.path("\(path)/left")))
+        #expect(try server.operations().map(\.operation) == ["transaction", "publish", "ingest", "ingest"])
+        #expect(try server.isWhole())
+    }
+
+    @Test("made anew on request, flat image and layers", arguments: ["-g", "-f"])
+    func anew(option: String) throws {
+        #expect(try convert(TestImage([layer("a"), layer("b")])).code == 0)
+        #expect(try convert(TestImage([layer("a"), layer("b")]), option).code == 0)
+        #expect(try server.operations().count == 3 && server.isWhole())
+        #expect(try text(of: converting.path("localhost/layout:1/b")) == "b")
+    }
+
+    @Test("without layers a flat image has its own files; without a flat image there is no link")
+    func parts() throws {
+        #expect(try convert(TestImage([layer("a"), layer("b")]), "-d").code == 0)
+        #expect(!Files.exists(converting.path(".layers")))
+        #expect(try text(of: converting.path("localhost/layout:1/b")) == "b")
+        #expect(try convert(TestImage([layer("a"), layer("c")]), "-s").code == 0)
+        #expect(Files.exists(converting.path(".layers")))
+        #expect(try server.operations().count == 2 && server.isWhole())
+    }
+}
