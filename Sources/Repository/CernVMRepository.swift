@@ -44,7 +44,10 @@ package struct CernVMRepository: ImageRepository {
         content = RepositoryContent(root: base.isEmpty ? spool.mounted : "\(spool.mounted)/\(base)")
         try Self.checkServer(server, name)
         try checkMount()
-        if create { Staging.clean(repository: temporaryDirectory) }
+        if create {
+            Staging.clean(repository: temporaryDirectory)
+            recover()
+        }
     }
 
     private static func isPlain(_ byte: UInt8) -> Bool {

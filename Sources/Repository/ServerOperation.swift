@@ -38,19 +38,21 @@ extension CernVMRepository {
     ) throws -> ServerAnswer {
         let boot = ServerSpool.boot
         var group: pid_t = 0
-        try spool.write(ServerSpool.Operation(boot: boot, group: 0, flag: nil))
+        try spool.write(ServerSpool.Operation(boot: boot, process: getpid(), group: 0, flag: nil))
         defer { cleanUp() }
         do {
             return try ServerCommand.run(
                 arguments,
                 began: {
                     group = $0
-                    try? spool.write(ServerSpool.Operation(boot: boot, group: group, flag: nil))
+                    try? spool.write(
+                        ServerSpool.Operation(boot: boot, process: getpid(), group: group, flag: nil))
                 },
                 read: { [spool] in
                     // It reads only when it has opened its transaction: had somebody else one, it would have left.
                     let flag = spool.openTransaction
-                    try? spool.write(ServerSpool.Operation(boot: boot, group: group, flag: flag))
+                    try? spool.write(
+                        ServerSpool.Operation(boot: boot, process: getpid(), group: group, flag: flag))
                 }, archive: archive)
         } catch let failure as ServerFailure { throw failure.cause }
     }
@@ -86,6 +88,17 @@ extension CernVMRepository {
 
     private func isAlive(_ operation: ServerSpool.Operation) -> Bool {
         operation.boot == ServerSpool.boot && operation.group > 0 && kill(-operation.group, 0) == 0
+    }
+
+    /// Cleans up what a process of ours left that was killed. What it can't, the next publication does, or says why.
+    func recover() {
+        guard let left = spool.operation, left.boot != ServerSpool.boot || kill(left.process, 0) != 0,
+            !isAlive(left)
+        else { return }
+        try? RepositoryLock.hold(inside: nil, waiting: { _ in }) {
+            // Another one may have come first.
+            if let now = spool.operation, now.process == left.process, !isAlive(now) { cleanUp() }
+        }
     }
 
     /// Ends what an operation of ours has left open.

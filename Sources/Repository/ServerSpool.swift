@@ -28,6 +28,8 @@ struct ServerSpool: Sendable {
     struct Operation: Codable {
         /// The boot it was begun in.
         let boot: String
+        /// The process that began it.
+        let process: pid_t
         /// The server's process group; 0 before it runs.
         var group: pid_t
         /// The flag of the transaction that it opened; nil as long as it wasn't seen.

@@ -1,0 +1,182 @@
+// Every step of a server's publishing, interrupted or failing: what is visible is whole, nothing stays open, and the next
+// run does the rest.
+
+import Glibc
+import Notifications
+import Platform
+import Support
+import Testing
+
+@Suite("Publishing into a CernVM-FS repository, interrupted", .enabled(if: CernVMServer.isPossible))
+struct CernVMInterruptionTests {
+    let server: CernVMServer
+    let converting: Converting
+    /// Where an archive is taken, before and behind.
+    static let steps = [
+        "ingest-begin", "ingest-transaction", "transaction-flagged", "transaction-mounted", "ingest-worker",
+        "ingest-applied", "ingest-exported", "ingest-remount", "ingest-remounted", "ingest-end",
+    ]
+
+    init() throws {
+        server = try CernVMServer()
+        converting = try Converting(server: server)
+        try convert("old")
+    }
+
+    private static func image(_ name: String) -> TestImage {
+        TestImage { tar in
+            tar.file("name", name)
+            for number in 0..<40 { tar.file("files/\(number)", "\(name) \(number)") }
+        }
+    }
+
+    private func arguments(_ options: [String]) -> [String] {
+        ["convert-single-image", "oci:\(converting.layout):1", converting.repository] + options
+    }
+
+    @discardableResult
+    private func convert(_ name: String, _ options: String...) throws -> CommandResult {
+        try Self.image(name).write(to: converting.layout, tag: "1")
+        return try converting.ducc(arguments(options))
+    }
+
+    /// Starts the conversion of the new image, and lets the server stop at a step.
+    private func start(heldAt step: String) throws -> RunningCommand {
+        try Self.image("new").write(to: converting.layout, tag: "1")
+        let directory = converting.directory
+        try server.setFault(
+            step,
+            "{\"once\": true, \"touch\": \"\(directory.path("reached"))\", \"wait\": \"\(directory.path("go"))\"}"
+        )
+        let running = try converting.start(arguments([]))
+        try waitUntil("the server is at \(step)") { Files.exists(directory.path("reached")) }
+        return running
+    }
+
+    /// Lets the server go on.
+    private func release() throws { try converting.directory.write("go", "") }
+
+    /// What is visible is an image, whole.
+    private func check(isNew: Bool? = nil) throws {
+        let name = try text(of: converting.path("localhost/layout:1/name"))
+        if let isNew { #expect(name == (isNew ? "new" : "old")) }
+        for number in [0, 39] {
+            #expect(
+                try text(of: converting.path("localhost/layout:1/files/\(number)")) == "\(name) \(number)")
+        }
+    }
+
+    /// The next run does the rest: nothing is open, everything was told.
+    private func finish() throws {
+        try waitUntil("nobody publishes") { !isAlive(converting) }
+        let result = try convert("new")
+        #expect(result.code == 0, "\(result.errors)")
+        #expect(!server.isInTransaction)
+        #expect(try server.isWhole())
+        try check(isNew: true)
+        let published = try converting.events().filter { $0.action == .publishImage }.compactMap {
+            $0[.configDigest]
+        }
+        #expect(Set(published).count == 2, "\(published)")
+        let leftovers = try DirectoryEntry.names(in: "\(server.spool)/ducc").filter { $0 != "untold" }
+        #expect(leftovers.isEmpty, "\(leftovers)")
+    }
+
+    private func isAlive(_ converting: Converting) -> Bool {
+        (try? run("pgrep", ["-f", "cvmfs_server ingest .*\(server.name)"]).code) == 0
+    }
+
+    @Test("killed at any step: what is visible is whole, and the next run publishes", arguments: steps)
+    func killed(step: String) throws {
+        let running = try start(heldAt: step)
+        running.signal(SIGKILL)
+        _ = try running.wait()
+        try check()
+        try release()
+        try finish()
+    }
+
+    @Test("killed together with the server: our own transaction is ended by the next run", arguments: steps)
+    func killedTogether(step: String) throws {
+        let running = try start(heldAt: step)
+        let group = try #require(
+            pid_t(try runSuccessfully("pgrep", ["-P", "\(running.process.identifier)"]).filter(\.isNumber)))
+        running.signal(SIGKILL)
+        _ = kill(-group, SIGKILL)
+        _ = try running.wait()
+        try release()
+        try finish()
+    }
+
+    @Test(
+        "SIGTERM at any step: nothing is left open; what the server has whole is published", arguments: steps)
+    func terminated(step: String) throws {
+        let running = try start(heldAt: step)
+        running.signal(SIGTERM)
+        try release()
+        let result = try running.wait(seconds: 60)
+        #expect([0, 143].contains(result.code), "\(result.errors)")
+        #expect(!server.isInTransaction)
+        try check(isNew: result.code == 0 ? true : nil)
+        try finish()
+    }
+
+    @Test("a step that fails is one clear line, and is tried again where that is asked for", arguments: steps)
+    func failing(step: String) throws {
+        for attempts in ["1", "2"] {
+            try server.setFault(step, "{\"once\": true, \"fail\": 1, \"stderr\": \"planted error\"}")
+            let result = try convert("new", "--attempts", attempts)
+            #expect(!server.isInTransaction, "\(attempts): \(result.errors)")
+            try check(isNew: result.code == 0)
+            if attempts == "2" { #expect(result.code == 0, "\(result.errors)") }
+            if result.code != 0 {
+                #expect(
+                    result.errors.split(separator: "\n").contains {
+                        $0.contains("cvmfs_server ingest failed")
+                    })
+            }
+            try convert("old")
+        }
+        try finish()
+    }
+
+    @Test("a reader that keeps a file open in the repository fails the image, not the repository")
+    func openFile() throws {
+        try #require(try server.command("transaction", server.name).code == 0)
+        try Files.replace("/cvmfs/\(server.name)/file", with: [1], sync: false)
+        try #require(try server.command("publish", server.name).code == 0)
+        var file: SharedDescriptor? = SharedDescriptor(
+            try OwnedDescriptor(opening: "/cvmfs/\(server.name)/file", O_RDONLY))
+        let result = try convert("new")
+        #expect(result.code == 1 && result.errors.contains("open"), "\(result.errors)")
+        #expect(!server.isInTransaction)
+        try check(isNew: false)
+        withExtendedLifetime(file) {}
+        file = nil
+        try finish()
+    }
+
+    @Test("the lock is waited for as the original DUCC holds it, and not had while layers are fetched")
+    func lock() throws {
+        let lock = converting.directory.path("lock")
+        try converting.directory.write(
+            "hold.py",
+            """
+            import fcntl, signal, sys
+            lock = open(sys.argv[1], "r+")
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            print("held", flush=True)
+            signal.pause()
+            """)
+        let holder = try RunningCommand("python3", [converting.directory.path("hold.py"), lock])
+        try waitUntil("it is held") { holder.outputSoFar.contains("held") }
+        try Self.image("new").write(to: converting.layout, tag: "1")
+        let running = try converting.start(arguments([]))
+        try waitUntil("it waits") { running.errorsSoFar.contains("waiting for \(lock)") }
+        #expect(running.errorsSoFar.contains(": 41 entries"), "\(running.errorsSoFar)")
+        #expect(try server.operations().count == 1)
+        holder.signal(SIGKILL)
+        #expect(try running.wait(seconds: 30).code == 0)
+        try check(isNew: true)
+    }
+}
