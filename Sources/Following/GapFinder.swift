@@ -114,9 +114,12 @@ struct GapFinder {
         turn(to: 0)
         let events = other.older.merging(other.last) { $1 }.merging([other.run: other.newest]) { $1 }
         for (run, event) in events where event.number > 0 && event.unknownParts == theirs {
-            let known = last[run] ?? older[run] ?? Last()
-            if event.number < known.number || known.number > 0 && known.unknownParts == ours { continue }
-            remember(Last(number: event.number, unknownParts: ours), of: run)
+            guard let known = last[run] ?? older[run] else {
+                remember(Last(number: event.number, unknownParts: ours), of: run)
+                continue
+            }
+            // What only one of them has read the other's hooks were not given: that is missing for them.
+            if event.number < known.number { remember(Last(number: event.number, unknownParts: ours), of: run) }
         }
     }
 }

@@ -24,6 +24,8 @@ public final class StreamFollower {
     private var unreadable: Set<String> = []
     /// The files that were there when the newest one was opened: none of them is newer.
     var seen: Set<SeenFile> = []
+    /// The newest file that is done with.
+    private var lastFinished: (file: Int, position: Cursor.File)?
     /// How far files were read that are done with, as long as they are there: one may be moved back.
     private var done: [SeenFile: Int64] = [:]
     /// The files of the cursor that it began with, as they are now.
@@ -101,7 +103,8 @@ public final class StreamFollower {
         isWatched = other.isWatched
         hasBacklog = other.hasBacklog
         opened = other.opened
-        for (stream, position) in zip(other.streams, other.positions) {
+        lastFinished = other.lastFinished
+        for (stream, position) in zip(other.streams, other.openPositions) {
             streams.append(OpenStream(from: stream, offset: position.position.offset))
         }
     }
@@ -162,6 +165,14 @@ public final class StreamFollower {
 
     /// The position in each open file, by the file's number, behind everything that `next` has returned.
     public var positions: [(file: Int, position: Cursor.File)] {
+        let open = openPositions
+        // What has no line is found again by nothing but its inode: then the last file that was done with tells what is
+        // old.
+        guard let lastFinished, open.allSatisfy({ $0.position.fingerprint.isEmpty }) else { return open }
+        return [lastFinished] + open
+    }
+
+    private var openPositions: [(file: Int, position: Cursor.File)] {
         streams.map { stream in
             var position = stream.position
             if let held, held.place.file == stream.number { position.offset = held.place.begin }
@@ -359,6 +370,9 @@ public final class StreamFollower {
             done[file] = stream.offset
             // It may have had no line yet when it was seen.
             seen.insert(file)
+        }
+        if let last = streams.last(where: { finished.contains($0.key) && $0.firstLine != nil }) {
+            lastFinished = (last.number, last.position)
         }
         streams.removeAll { finished.contains($0.key) }
     }

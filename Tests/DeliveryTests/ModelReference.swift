@@ -86,7 +86,7 @@ final class ReferenceModel {
 
     /// Nobody can read an event any more; where a truncation took it, that must be reported.
     func lost(_ event: String, isTruncated: Bool = false) {
-        if isTruncated { truncated.insert(event) }
+        if isTruncated, hooks.allSatisfy({ !$0.told.contains(event) }) { truncated.insert(event) }
         for hook in hooks { hook.excused.insert(event) }
     }
 

@@ -155,6 +155,35 @@ struct ModelTests {
                 .deleteLive, .write(1, count: 3, key: 1), .write(0, count: 3, key: 0),
             ]
         ),
+        // Copied and truncated twice, with looks at the copies before.
+        (
+            .elsewhere,
+            [
+                .write(1, count: 2, key: 1), .copyTruncate(between: 0, looks: 3),
+                .copyTruncate(between: 1, looks: 3), .settle, .kill,
+            ]
+        ),
+        (
+            .numbered,
+            [
+                .writeLate(0, key: 2), .turn, .copyTruncate(between: 1, looks: 3),
+                .copyTruncate(between: 1, looks: 3),
+            ]
+        ),
+        (
+            .elsewhere,
+            [
+                .losePower(bytes: 582, grown: 3), .copyTruncate(between: 2, looks: 3),
+                .write(0, count: 2, key: 2),
+            ]
+        ),
+        (
+            .numbered,
+            [
+                .write(0, count: 3, key: 2), .settle, .copyTruncate(between: 0, looks: 0),
+                .copyTruncate(between: 2, looks: 3),
+            ]
+        ),
     ]
 
     @Test("what went wrong once goes well", arguments: 0..<mended.count)
