@@ -104,7 +104,7 @@ class Transactions(RepositoryTest):
         self.write(self.union + "/f")
         subprocess.run(["umount", self.union], check=True)
         subprocess.run(["umount", self.rdonly], check=True)
-        self.succeed("mount", "-a")
+        self.succeed("mount", self.name)
         self.assertTrue(self.is_writable())
         self.publish()
         self.assertEqual(self.names(), ["f"])
