@@ -23,7 +23,8 @@ def main():
     if words:
         loader.testNamePatterns = ["*%s*" % word for word in words]
     suite = loader.loadTestsFromNames(MODULES)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupted)
     try:
         result = unittest.TextTestRunner(verbosity=2 if "-v" in sys.argv else 1).run(suite)
     finally:
@@ -31,6 +32,13 @@ def main():
     if left:
         print("Left behind: %s" % left, file=sys.stderr)
     return 0 if result.wasSuccessful() and not left else 1
+
+
+def interrupted(*_):
+    """Once: what follows is the cleaning up, which a second signal must not interrupt."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def left_behind():
@@ -46,7 +54,7 @@ def left_behind():
         left.append(folder)
         shutil.rmtree(folder)
     program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cvmfs_server")
-    for name in {os.path.basename(path) for path in left if path.startswith("/var/spool/cvmfs/" + mine)}:
+    for name in {path.split("/")[4] for path in left if path.startswith("/var/spool/cvmfs/" + mine)}:
         subprocess.run([program, "rmfs", "-f", name], check=False)
     return left
 
