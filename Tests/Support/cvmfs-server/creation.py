@@ -69,16 +69,9 @@ def make(arguments):
     with AloneOnTheMachine():
         if os.path.lexists(repository.configuration):
             raise Failure(1, "The repository %s already exists." % name)
-        for folder in SHARED + (repository.configuration,):
+        repository.adopt({"CVMFS_USER": owner, "CVMFS_UPSTREAM_STORAGE": upstream})
+        for folder in SHARED:
             os.makedirs(folder, 0o755, exist_ok=True)
-        with open(os.path.join(repository.configuration, "client.conf"), "w") as file:
-            file.write("CVMFS_SERVER_URL=http://localhost/cvmfs/%s\n" % name)
-        for suffix in ("crt", "key", "masterkey", "pub") + (("gw",) if upstream.startswith("gw,") else ()):
-            with open(os.path.join(KEYS, "%s.%s" % (name, suffix)), "w") as file:
-                file.write("stand-in\n")
-        # Last of all: a repository without its server.conf doesn't exist.
-        with open(os.path.join(repository.configuration, "server.conf"), "w") as file:
-            file.write(TEMPLATE.format(name=name, owner=owner, upstream=upstream, auto_tag=auto_tag))
         account = repository.account
         os.mkdir(repository.spool, 0o755)
         if in_memory:
@@ -94,9 +87,23 @@ def make(arguments):
         store.create(repository)
         mounts.mount_rdonly(repository)
         mounts.mount_union(repository, writable=False)
+        # Last of all, so that nobody sees half a repository.
+        _write_configuration(repository, TEMPLATE.format(
+            name=name, owner=owner, upstream=upstream, auto_tag=auto_tag))
     say("Creating Configuration Files... done\nCreating CernVM-FS Storage... done\nInitial commit... done\n"
         "The new repository is available as /cvmfs/%s" % name)
     return 0
+
+
+def _write_configuration(repository, settings):
+    for suffix in ("crt", "key", "masterkey", "pub") + (("gw",) if repository.is_gateway else ()):
+        with open(os.path.join(KEYS, "%s.%s" % (repository.name, suffix)), "w") as file:
+            file.write("stand-in\n")
+    os.mkdir(repository.configuration)
+    with open(os.path.join(repository.configuration, "server.conf"), "w") as file:
+        file.write(settings)
+    with open(os.path.join(repository.configuration, "client.conf"), "w") as file:
+        file.write("CVMFS_SERVER_URL=http://localhost/cvmfs/%s\n" % repository.name)
 
 
 def remove(arguments):
@@ -105,12 +112,14 @@ def remove(arguments):
         raise Failure(1, "The stand-in removes with -f only.")
     for name in names:
         repository = Repository(name)
-        if "/" in name or not os.path.lexists(repository.configuration):
+        if "/" in name or not (os.path.lexists(repository.configuration) or os.path.lexists(repository.spool)):
             raise Failure(1, "The repository %s does not exist." % name)
         with AloneOnTheMachine():
+            # First of all it stops being a repository, so that nobody sees half of one.
+            subprocess.run(["/bin/rm", "-rf", "--", repository.configuration], check=True)
             mounts.unmount_both(repository, lazily=True)
             mounts.unmount_memory(repository)
-            for path in (repository.spool, os.path.join(STORAGE, name), repository.configuration):
+            for path in (os.path.join(STORAGE, name), repository.spool):
                 subprocess.run(["/bin/rm", "-rf", "--", path], check=True)
             for suffix in ("crt", "key", "masterkey", "pub", "gw"):
                 key = os.path.join(KEYS, "%s.%s" % (name, suffix))

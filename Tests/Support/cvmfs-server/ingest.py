@@ -106,7 +106,8 @@ def _ingest(repository, options, journal):
         mounts.remount_union(repository, writable=False)
         try:
             staged, report = workers.run(
-                repository, store, "ingest", _worker_command(options), lambda tree: _change(tree, repository, options))
+                repository, store, "ingest", _worker_command(options),
+                lambda tree: _change(tree, repository, options))
         except Failure as failure:
             failure.report()
             abort.discard(repository)

@@ -3,6 +3,7 @@
 import os
 
 import mounts
+from locks import PublishingLock
 from settings import CONFIGURATION, Failure, Repository, repository_names, say, unexpected
 from store import Store
 from tree import Tree
@@ -30,7 +31,7 @@ def list_repositories(_):
 
 def info(words):
     """Section 4."""
-    names = [word for index, word in enumerate(words) if not word.startswith("-") and words[index - 1:index] != ["-k"]]
+    names = [word for before, word in zip([""] + words, words) if not word.startswith("-") and before != "-k"]
     repository = Repository(names[0] if names else "".join(repository_names()[:1]))
     if not repository.exists:
         raise unexpected("cannot load whitelist [failed to download whitelist]")
@@ -112,7 +113,8 @@ def mount(arguments):
         repository = Repository(name)
         if not repository.exists:
             raise Failure(1, "The repository %s does not exist." % name)
-        points = mounts.mounted()
-        if repository.rdonly not in points or repository.union not in points:
-            mounts.repair(repository)
+        # Mounts that are away for a moment, because somebody publishes, aren't lost.
+        with PublishingLock(repository) as lock:
+            if lock.acquire() and not {repository.rdonly, repository.union} <= set(mounts.mounted()):
+                mounts.repair(repository)
     return 0

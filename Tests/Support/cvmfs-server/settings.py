@@ -92,6 +92,10 @@ class Repository:
             self._settings = source("/etc/cvmfs/server.local", os.path.join(self.configuration, "server.conf"))
         return self._settings.get(key, default)
 
+    def adopt(self, settings):
+        """For mkfs, which has no server.conf yet."""
+        self._settings = settings
+
     def is_on(self, key, default=False):
         value = self.setting(key)
         return value.lower() in ("true", "yes", "on", "1") if value else default

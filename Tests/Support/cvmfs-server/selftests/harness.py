@@ -30,7 +30,7 @@ class RepositoryTest(unittest.TestCase):
     mkfs_options = ()
 
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="stand-in-")
+        self.folder = tempfile.mkdtemp(prefix="stand-in-%d-" % os.getpid())
         self.addCleanup(shutil.rmtree, self.folder)
         self.name = self.another(*self.mkfs_options)
         self.union = "/cvmfs/" + self.name

@@ -129,6 +129,7 @@ class Archives(RepositoryTest):
     def test_cut_inside_data_or_a_header_or_a_bad_checksum(self):
         data = archive(entry("f", data=b"x" * 2000), entry("g"))
         self.refused(data[:1000], "Truncated tar archive")
+        self.refused(archive(entry("../f", data=b"x" * 2000))[:1000], "Truncated tar archive")
         self.refused(data[:512 + 2048 + 100], "Truncated tar archive")
         self.refused(data[:2560] + b"#" + data[2561:], "Damaged tar archive")
 

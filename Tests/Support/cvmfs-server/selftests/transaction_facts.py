@@ -9,6 +9,11 @@ from harness import RepositoryTest, Result
 
 
 class Transactions(RepositoryTest):
+    def mount_options(self):
+        with open("/proc/self/mounts") as lines:
+            return {option for line in lines if line.startswith("overlay_%s %s overlay " % (self.name, self.union))
+                    for option in line.split()[3].split(",")}
+
     def test_a_new_repository_has_revision_1_and_the_folders_of_section_2(self):
         self.assertEqual(self.revision, 1)
         output = subprocess.run(["attr", "-qg", "revision", self.rdonly], stdout=subprocess.PIPE, check=True).stdout
@@ -22,6 +27,11 @@ class Transactions(RepositoryTest):
         with self.assertRaises(OSError) as caught:
             os.mkdir(self.union + "/x")
         self.assertEqual(caught.exception.errno, errno.EROFS)
+        self.assertLessEqual({"ro", "nodev"}, self.mount_options())
+        self.transaction()
+        self.assertEqual(self.mount_options() & {"ro", "rw", "nodev"}, {"rw"})
+        self.succeed("abort", "-f", self.name)
+        self.assertLessEqual({"ro", "nodev"}, self.mount_options())
 
     def test_a_transaction_prints_nothing_and_opens_the_mount_section_5(self):
         result = self.transaction()
@@ -104,7 +114,7 @@ class Transactions(RepositoryTest):
         self.write(self.union + "/f")
         subprocess.run(["umount", self.union], check=True)
         subprocess.run(["umount", self.rdonly], check=True)
-        self.succeed("mount", "-a")
+        self.succeed("mount", self.name)
         self.assertTrue(self.is_writable())
         self.publish()
         self.assertEqual(self.names(), ["f"])
