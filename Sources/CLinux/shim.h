@@ -51,10 +51,6 @@ static inline int ducc_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBL
 #include <sys/socket.h>
 enum { ducc_MSG_DONTWAIT_NOSIGNAL = MSG_DONTWAIT | MSG_NOSIGNAL };
 
-// How many bytes in a pipe nobody has read yet (ioctl(2), FIONREAD).
-#include <sys/ioctl.h>
-static inline int ducc_unread(int descriptor, int *count) { return ioctl(descriptor, FIONREAD, count); }
-
 // makedev(3) and its like are macros.
 static inline dev_t ducc_makedev(unsigned int major, unsigned int minor) { return makedev(major, minor); }
 static inline unsigned int ducc_major(dev_t device) { return major(device); }

@@ -119,7 +119,9 @@ struct GapFinder {
                 continue
             }
             // What only one of them has read the other's hooks were not given: that is missing for them.
-            if event.number < known.number { remember(Last(number: event.number, unknownParts: ours), of: run) }
+            if event.number < known.number {
+                remember(Last(number: event.number, unknownParts: ours), of: run)
+            }
         }
     }
 }

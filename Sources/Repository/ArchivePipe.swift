@@ -15,6 +15,8 @@ final class ArchivePipe: ByteSink {
     private static let blockSize = 512
     /// PIPE_BUF on Linux (pipe(7)).
     private static let atomicSize = 4096
+    /// How long until it is watched again, in milliseconds.
+    private static let pause: CInt = 10
     /// How much waits to be written.
     private static let capacity = 1 << 20
 
@@ -23,17 +25,18 @@ final class ArchivePipe: ByteSink {
     private var waiting: [UInt8] = []
     /// How much was written.
     private var count: Int64 = 0
-    /// Called once, when something was read.
-    private var read: (() -> Void)?
+    /// Called again and again until it returns true.
+    private let watch: () -> Bool
+    private var isWatched = false
 
     /// - Parameters:
     ///   - pipe: the end to write to.
     ///   - reader: a descriptor that is readable once whoever reads is gone.
-    ///   - read: called as soon as it is seen that something was read.
-    init(_ pipe: SharedDescriptor, reader: CInt, read: @escaping () -> Void) {
+    ///   - watch: called again and again, as long as it returns false and the reader is there.
+    init(_ pipe: SharedDescriptor, reader: CInt, watch: @escaping () -> Bool) {
         self.pipe = pipe
         self.reader = reader
-        self.read = read
+        self.watch = watch
         waiting.reserveCapacity(Self.capacity + Self.atomicSize)
         _ = fcntl(pipe.raw, F_SETFL, O_NONBLOCK)
         _ = fcntl(pipe.raw, CInt(ducc_F_SETPIPE_SZ), 1 << 20)
@@ -45,27 +48,19 @@ final class ArchivePipe: ByteSink {
         if waiting.count >= Self.capacity { try flush(isLast: false) }
     }
 
-    /// Writes what is left, the archive's end, as one piece, and waits until something was read or the reader is gone.
+    /// Writes what is left, the archive's end, as one piece, and watches until there is nothing more to watch for.
     ///
     /// - Throws: as `write`.
     func finish() throws {
         try flush(isLast: true)
+        var descriptor = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
         while true {
             look()
-            var descriptor = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
-            // Nothing tells of a read but asking.
-            if read == nil || poll(&descriptor, 1, 10) != 0 { return }
+            if isWatched || poll(&descriptor, 1, Self.pause) != 0 { return }
         }
     }
 
-    /// Looks whether something was read.
-    private func look() {
-        guard let read, count > 0 else { return }
-        var unread: CInt = 0
-        guard ducc_unread(pipe.raw, &unread) == 0, Int64(unread) < count else { return }
-        self.read = nil
-        read()
-    }
+    private func look() { if !isWatched { isWatched = watch() } }
 
     private func flush(isLast: Bool) throws {
         var begin = 0
@@ -100,7 +95,7 @@ final class ArchivePipe: ByteSink {
                 pollfd(fd: reader, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: Interruption.descriptor, events: Int16(POLLIN), revents: 0),
             ]
-            poll(&descriptors, nfds_t(descriptors.count), -1)
+            poll(&descriptors, nfds_t(descriptors.count), isWatched ? -1 : Self.pause)
             look()
             // It may have left children behind that have the pipe open and will never read.
             if descriptors[1].revents != 0 {

@@ -17,9 +17,9 @@ struct ServerAnswer {
     /// The line that says why it failed: the server's errors come on either stream, among much else.
     var reason: String {
         let lines = (output + "\n" + errors).split(separator: "\n").map { $0.drop(while: { $0 == " " }) }
-        let telling = lines.last { line in
-            ServerCommand.telling.contains { line.lowercased().contains($0) }
-        }
+        let telling = ServerCommand.telling.lazy.compactMap { word in
+            lines.last { $0.lowercased().contains(word) }
+        }.first
         return String(telling ?? lines.last { !$0.isEmpty } ?? "it said nothing")
     }
 }
@@ -27,10 +27,11 @@ struct ServerAnswer {
 /// The server's program.
 struct ServerCommand {
     static let program = "cvmfs_server"
-    /// What lines have in them that say why something failed.
+    /// What lines have in them that say why something failed, the most telling first.
     fileprivate static let telling = [
-        "error", "panic", "truncated", "damaged", "not in a transaction", "busy", "cannot", "unable",
-        "permission denied", "aborted", "open file descriptors", "impossible",
+        "open read-only file descriptors", "open writable file descriptors", "another transaction", "busy",
+        "no space", "panic", "truncated", "damaged", "permission denied", "error", "cannot", "unable",
+        "impossible", "failed", "not in a transaction", "aborted",
     ]
     /// So much of what it writes is looked at.
     private static let outputLimit = 64 << 10
@@ -41,13 +42,13 @@ struct ServerCommand {
     ///
     /// - Parameters:
     ///   - began: told of its process group, once it runs.
-    ///   - read: called once it reads its archive: then it has its transaction.
+    ///   - watch: called again and again while it reads its archive, until it returns true.
     ///   - archive: writes what it reads; nil: it has nothing to read.
     /// - Returns: how it ended, also where the archive could not be written to its end.
     /// - Throws: `SystemError` where it can't be started; what `archive` throws, but for a reader that has gone: that tells
     ///   by its exit code.
     static func run(
-        _ arguments: [String], began: (pid_t) -> Void = { _ in }, read: @escaping () -> Void = {},
+        _ arguments: [String], began: (pid_t) -> Void = { _ in }, watch: @escaping () -> Bool = { true },
         archive: ((ArchivePipe) throws -> Void)? = nil
     ) throws -> ServerAnswer {
         let output = try Files.memoryFile(with: [])
@@ -68,7 +69,7 @@ struct ServerCommand {
             pipe = nil
             do {
                 let end = try child.endDescriptor()
-                let sink = ArchivePipe(writing, reader: end.raw, read: read)
+                let sink = ArchivePipe(writing, reader: end.raw, watch: watch)
                 try archive(sink)
                 try sink.finish()
             } catch let error as SystemError where error.code == EPIPE {

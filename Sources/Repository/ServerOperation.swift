@@ -36,25 +36,44 @@ extension CernVMRepository {
     private func run(
         _ arguments: [String], _ archive: ((ArchivePipe) throws -> Void)?
     ) throws -> ServerAnswer {
-        let boot = ServerSpool.boot
-        var group: pid_t = 0
-        try spool.write(ServerSpool.Operation(boot: boot, process: getpid(), group: 0, flag: nil))
+        var operation = ServerSpool.Operation(
+            boot: ServerSpool.boot, process: getpid(), group: 0, flag: nil)
+        try spool.write(operation)
         defer { cleanUp() }
         do {
-            return try ServerCommand.run(
+            let answer = try ServerCommand.run(
                 arguments,
                 began: {
-                    group = $0
-                    try? spool.write(
-                        ServerSpool.Operation(boot: boot, process: getpid(), group: group, flag: nil))
-                },
-                read: { [spool] in
-                    // It reads only when it has opened its transaction: had somebody else one, it would have left.
-                    let flag = spool.openTransaction
-                    try? spool.write(
-                        ServerSpool.Operation(boot: boot, process: getpid(), group: group, flag: flag))
-                }, archive: archive)
-        } catch let failure as ServerFailure { throw failure.cause }
+                    operation.group = $0
+                    try? spool.write(operation)
+                }, watch: { [self] in noteFlag(&operation) }, archive: archive)
+            settleFlag(&operation, answer)
+            return answer
+        } catch let failure as ServerFailure {
+            settleFlag(&operation, failure.answer)
+            throw failure.cause
+        }
+    }
+
+    /// Notes the flag of the transaction that our child has just opened. There was none before; were it somebody else's,
+    /// our child would end at once and say so.
+    ///
+    /// - Returns: whether it is there.
+    private func noteFlag(_ operation: inout ServerSpool.Operation) -> Bool {
+        guard operation.flag == nil, let flag = spool.openTransaction else { return operation.flag != nil }
+        operation.flag = flag
+        try? spool.write(operation)
+        return true
+    }
+
+    /// Our child has said whose transaction it was.
+    private func settleFlag(_ operation: inout ServerSpool.Operation, _ answer: ServerAnswer) {
+        if answer.isAboutOthers {
+            operation.flag = nil
+            try? spool.write(operation)
+        } else if !answer.isDone {
+            _ = noteFlag(&operation)
+        }
     }
 
     /// Waits until nobody else publishes, and cleans up what we left when we were killed.
@@ -87,7 +106,7 @@ extension CernVMRepository {
     }
 
     private func isAlive(_ operation: ServerSpool.Operation) -> Bool {
-        operation.boot == ServerSpool.boot && operation.group > 0 && kill(-operation.group, 0) == 0
+        operation.boot == ServerSpool.boot && operation.group > 0 && ProcessGroup.isAlive(operation.group)
     }
 
     /// Cleans up what a process of ours left that was killed. What it can't, the next publication does, or says why.
