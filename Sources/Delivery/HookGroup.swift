@@ -254,8 +254,11 @@ final class HookGroup {
     /// Whether both have read everything, up to the same place.
     func isLevel(with other: HookGroup) -> Bool {
         guard isAtEnd, other.isAtEnd else { return false }
+        func open(_ follower: StreamFollower) -> [(file: Int, position: Cursor.File)] {
+            follower.positions.filter { !$0.position.isFinished }
+        }
         // A file has the name that it was opened by.
-        return follower.positions.elementsEqual(other.follower.positions) {
+        return open(follower).elementsEqual(open(other.follower)) {
             let (one, two) = ($0.position, $1.position)
             return one.fingerprint == two.fingerprint && one.inode == two.inode && one.offset == two.offset
         }

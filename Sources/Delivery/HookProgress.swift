@@ -66,7 +66,10 @@ struct HookProgress {
         cursor.lastEventIdentifier = lastEventIdentifier
         cursor.files = positions.sorted { $0.key < $1.key }.map { file, position in
             var position = position
-            position.offset = low[file] ?? position.offset
+            if let low = low[file] {
+                position.offset = low
+                position.isFinished = false
+            }
             // Kept until the offset has passed it, although it was passed over: it may be read again after a restart.
             doneBefore[file] = doneBefore[file]?.filter { [offset = position.offset] in $0 > offset }
             var ends = Set((done[file] ?? []) + (doneBefore[file] ?? []))
@@ -75,6 +78,8 @@ struct HookProgress {
             position.done = ends.isEmpty ? nil : ends.sorted()
             return position
         }
+        cursor.finished = cursor.files.last { $0.isFinished }
+        cursor.files.removeAll { $0.isFinished }
         return cursor
     }
 }

@@ -17,6 +17,13 @@ public struct Cursor: Codable, Equatable, Sendable {
         /// What the file has before the offset; nil where that isn't known.
         public var marks: Marks?
 
+        enum CodingKeys: String, CodingKey {
+            case fingerprint, inode, offset, name, done, marks
+        }
+
+        /// Whether the file is done with, as far as it was read: then it is one of those that are old.
+        package var isFinished = false
+
         /// A position in a file.
         public init(fingerprint: String, inode: UInt64, offset: Int64, name: String) {
             self.fingerprint = fingerprint
@@ -30,6 +37,8 @@ public struct Cursor: Codable, Equatable, Sendable {
     public var version = 1
     /// The files that may still have something to read, oldest first.
     public var files: [File] = []
+    /// The newest file that is done with: what is old is known by it, should none of the others be found again.
+    public var finished: File?
     /// The last event that was done.
     public var lastEventIdentifier: String?
 
@@ -37,7 +46,7 @@ public struct Cursor: Codable, Equatable, Sendable {
     public init() {}
 
     enum CodingKeys: String, CodingKey {
-        case version, files
+        case version, files, finished
         case lastEventIdentifier = "last_event_id"
     }
 }

@@ -33,6 +33,8 @@ public enum StartPosition {
         var lastEventIdentifier: String?
         /// The cursor's files, which each of them is now, and up to where it is still what it was.
         var resumed: [(saved: Cursor.File, found: FoundFile, end: Int64)] = []
+        /// The file that the cursor says is done with, and nothing was added to.
+        var finished: Cursor.File?
         /// The fingerprints of files that the cursor knows: copies of them were read.
         var known: Set<String> = []
     }
@@ -114,12 +116,18 @@ public enum StartPosition {
         var beginning = Beginning(lastEventIdentifier: cursor.lastEventIdentifier)
         var offsets: [FileKey: Int64] = [:]
         var newestKnown = -1
-        for file in cursor.files {
+        for file in [cursor.finished].compactMap({ $0 }) + cursor.files {
+            let isFinished = file == cursor.finished
             guard let index = index(of: file, in: found) else {
-                if !file.fingerprint.isEmpty {
+                if !file.fingerprint.isEmpty, !isFinished {
                     beginning.notices.append(
                         "\(file.name), read up to byte \(file.offset), is gone: what else was in it is lost")
                 }
+                continue
+            }
+            if isFinished, found[index].compression != nil || found[index].size == file.offset {
+                beginning.finished = file
+                newestKnown = max(newestKnown, index)
                 continue
             }
             var offset = file.offset

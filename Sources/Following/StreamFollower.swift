@@ -121,6 +121,10 @@ public final class StreamFollower {
             let count = max(beginning.needed, Self.openFiles)
             let streams = try open(beginning.plan.prefix(count).map { ($0.file, $0.offset) })
             notices += beginning.notices
+            if let finished = beginning.finished {
+                lastFinished = (opened, finished)
+                opened += 1
+            }
             lastEventIdentifier = beginning.lastEventIdentifier
             knownFingerprints = beginning.known
             resumed = beginning.resumed.map { saved, found, end in
@@ -142,7 +146,8 @@ public final class StreamFollower {
     /// The position behind everything that `next` has returned.
     public var cursor: Cursor {
         var cursor = Cursor()
-        cursor.files = positions.map(\.position)
+        cursor.files = openPositions.map(\.position)
+        cursor.finished = lastFinished?.position
         cursor.lastEventIdentifier = lastEventIdentifier
         mark(&cursor)
         return cursor
@@ -163,13 +168,13 @@ public final class StreamFollower {
         }
     }
 
-    /// The position in each open file, by the file's number, behind everything that `next` has returned.
+    /// The position in each open file, by the file's number, behind everything that `next` has returned; before them that
+    /// in the newest file that is done with.
     public var positions: [(file: Int, position: Cursor.File)] {
-        let open = openPositions
-        // What has no line is found again by nothing but its inode: then the last file that was done with tells what is
-        // old.
-        guard let lastFinished, open.allSatisfy({ $0.position.fingerprint.isEmpty }) else { return open }
-        return [lastFinished] + open
+        guard let lastFinished else { return openPositions }
+        var position = lastFinished.position
+        position.isFinished = true
+        return [(lastFinished.file, position)] + openPositions
     }
 
     private var openPositions: [(file: Int, position: Cursor.File)] {

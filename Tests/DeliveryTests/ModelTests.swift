@@ -184,6 +184,22 @@ struct ModelTests {
                 .copyTruncate(between: 2, looks: 3),
             ]
         ),
+        // Truncated without a copy just before the end.
+        (
+            .numbered,
+            [
+                .writeLate(0, key: 2), .copyTruncate(between: 1, looks: 3),
+                .copyTruncate(between: 1, looks: 3), .stop,
+            ]
+        ),
+        (
+            .numbered,
+            [
+                .write(2, count: 1, key: 0), .copyTruncate(between: 2, looks: 2), .turn,
+                .write(0, count: 2, key: 1), .copyTruncate(between: 1, looks: 2),
+                .copyTruncate(between: 2, looks: 2), .reload(0, leaves: false), .kill,
+            ]
+        ),
     ]
 
     @Test("what went wrong once goes well", arguments: 0..<mended.count)
