@@ -18,10 +18,16 @@ extension Cursor {
         private static let window: Int64 = 32 << 10
         private static let mostLines = 32
 
+        /// What was encoded: a text.
+        ///
+        /// - Throws: `DecodingError` for anything else.
         public init(from decoder: any Decoder) throws {
             text = try decoder.singleValueContainer().decode(String.self)
         }
 
+        /// Encodes it as a text.
+        ///
+        /// - Throws: the encoder's error.
         public func encode(to encoder: any Encoder) throws {
             var container = encoder.singleValueContainer()
             try container.encode(text)

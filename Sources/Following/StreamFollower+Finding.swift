@@ -156,4 +156,14 @@ extension StreamFollower {
             $0.fingerprint == file.fingerprint && (file.compression != nil || $0.key == file.key)
         }
     }
+
+    /// Does something with files that were just found, and again where a rotation has renamed them meanwhile.
+    func retryingWhereMoved<Result>(
+        _ body: () throws(SystemError) -> Result
+    ) throws(SystemError) -> Result {
+        for _ in 0..<20 {
+            do throws(SystemError) { return try body() } catch { if !error.isMoved { throw error } }
+        }
+        return try body()
+    }
 }

@@ -25,7 +25,7 @@ public final class StreamFollower {
     /// The files that were there when the newest one was opened: none of them is newer.
     var seen: Set<SeenFile> = []
     /// The newest file that is done with.
-    private var lastFinished: (file: Int, position: Cursor.File)?
+    var lastFinished: (file: Int, position: Cursor.File)?
     /// How far files were read that are done with, as long as they are there: one may be moved back.
     private var done: [SeenFile: Int64] = [:]
     /// The files of the cursor that it began with, as they are now.
@@ -40,7 +40,7 @@ public final class StreamFollower {
     /// How many parts of the files were read by an earlier follower, and are unknown to this one.
     var unknownParts = 0
     /// An event before which some are missing, where that was told and the event was not.
-    private var held: (event: Event, place: StreamPlace, isWanted: Bool)?
+    var held: (event: Event, place: StreamPlace, isWanted: Bool)?
     var turnBegan: UInt64 = 0
     /// Whether an event is certain to come when something happens at the path.
     private(set) var isWatched = false
@@ -109,11 +109,6 @@ public final class StreamFollower {
         }
     }
 
-    /// Takes over what another follower, which is at the same place, knows of what was before that.
-    package func learn(from other: StreamFollower) {
-        gaps.learn(from: other.gaps, theirs: other.unknownParts, ours: unknownParts)
-    }
-
     private func begin(_ start: StartPosition, _ before: (Event) -> Void) throws(SystemError) {
         try retryingWhereMoved { () throws(SystemError) in
             let found = try look()
@@ -142,48 +137,6 @@ public final class StreamFollower {
 
     /// Whether anything of the stream is there.
     public var isThere: Bool { !streams.isEmpty }
-
-    /// The position behind everything that `next` has returned.
-    public var cursor: Cursor {
-        var cursor = Cursor()
-        cursor.files = openPositions.map(\.position)
-        cursor.finished = lastFinished?.position
-        cursor.lastEventIdentifier = lastEventIdentifier
-        mark(&cursor)
-        return cursor
-    }
-
-    /// Notes in a cursor what its files have before its offsets, as far as they are open here.
-    public func mark(_ cursor: inout Cursor) {
-        for index in cursor.files.indices {
-            let file = cursor.files[index]
-            let stream = streams.first {
-                $0.key.inode == file.inode && $0.position.fingerprint == file.fingerprint
-            }
-            guard let stream, !stream.isCompressed, !file.fingerprint.isEmpty, file.offset > 0,
-                (try? stream.judge()) == Truncation.none
-            else { continue }
-            let end = max(file.offset, file.done?.max() ?? 0)
-            cursor.files[index].marks = try? Cursor.Marks(in: stream.descriptor.raw, before: end)
-        }
-    }
-
-    /// The position in each open file, by the file's number, behind everything that `next` has returned; before them that
-    /// in the newest file that is done with.
-    public var positions: [(file: Int, position: Cursor.File)] {
-        guard let lastFinished else { return openPositions }
-        var position = lastFinished.position
-        position.isFinished = true
-        return [(lastFinished.file, position)] + openPositions
-    }
-
-    private var openPositions: [(file: Int, position: Cursor.File)] {
-        streams.map { stream in
-            var position = stream.position
-            if let held, held.place.file == stream.number { position.offset = held.place.begin }
-            return (stream.number, position)
-        }
-    }
 
     /// The next thing, or nil where there is nothing more now: then `wait`.
     ///
@@ -324,16 +277,6 @@ public final class StreamFollower {
         var streams: [OpenStream] = []
         for (file, offset) in found { streams.append(try OpenStream(file, offset: offset)) }
         return streams
-    }
-
-    /// Does something with files that were just found, and again where a rotation has renamed them meanwhile.
-    func retryingWhereMoved<Result>(
-        _ body: () throws(SystemError) -> Result
-    ) throws(SystemError) -> Result {
-        for _ in 0..<20 {
-            do throws(SystemError) { return try body() } catch { if !error.isMoved { throw error } }
-        }
-        return try body()
     }
 
     // MARK: Open files
