@@ -49,7 +49,17 @@ final class CernVMPublication: Publication {
     }
 
     func addLayer(_ index: Int, _ blob: VerifiedStream) throws -> LayerFacts {
-        try image.addLayer(index, blob)
+        try explaining { try image.addLayer(index, blob) }
+    }
+
+    /// Runs what writes to the temporary directory, and says where it was that there was no room.
+    private func explaining<Result>(_ body: () throws -> Result) throws -> Result {
+        do { return try body() } catch let error as SystemError where [ENOSPC, EDQUOT].contains(error.code) {
+            throw RepositoryError(
+                .refused,
+                "the temporary directory \(repository.temporaryDirectory) is full: \(error): name a larger one with "
+                    + "--temporary-dir")
+        }
     }
 
     func mergedTree() throws -> FlatTree {
@@ -66,15 +76,18 @@ final class CernVMPublication: Publication {
         return try image.mergedTree(of: trees)
     }
 
-    func addFlat(_ tree: FlatTree) throws -> Int {
+    func addFlat(_ tree: FlatTree) throws -> Int { try explaining { try write(tree) } }
+
+    /// Writes the flat image's entries into a file: what they are is known only as long as nothing is published.
+    private func write(_ tree: FlatTree) throws -> Int {
         let sink = try ArchiveFile(flatFile)
         let writer = try TarWriter(sink)
         var archive = LayerArchive(writer)
         let hasLayers = plan.contents.layers
         let entries = try archive.addFlat(
-            tree, at: RepositoryLayout.flatImage(plan.configurationDigest),
-            layerPath: { [plan] index in
-                hasLayers ? RepositoryLayout.layerTree(plan.layers[index].descriptor.digest) : nil
+            tree, at: prefix + RepositoryLayout.flatImage(plan.configurationDigest),
+            layerPath: { [plan, prefix] index in
+                hasLayers ? prefix + RepositoryLayout.layerTree(plan.layers[index].descriptor.digest) : nil
             },
             isStaged: { [plan, image] index in image.stagedLayer(plan.layers[index].descriptor.digest) != nil
             }
@@ -87,6 +100,7 @@ final class CernVMPublication: Publication {
         return entries
     }
 
+    private var prefix: String { repository.archivePrefix }
     private var flatFile: String { "\(image.staging.path)/flat.tar" }
 
     func commit(waiting: (String) -> Void) throws -> PublicationFacts {
@@ -126,7 +140,7 @@ final class CernVMPublication: Publication {
 
         var record = image.record(nil, lost: [])
         let answer = try repository.ingest(
-            ["-t", "-", "-b", repository.base.isEmpty ? "/" : repository.base, "-k"], waiting: waiting
+            ["-t", "-", "-b", repository.archiveBase, "-k"], waiting: waiting
         ) { [self] pipe in
             record = try write(layers, writesFlat, unannounced, into: pipe)
         }
@@ -156,15 +170,18 @@ final class CernVMPublication: Publication {
     private func write(
         _ layers: [Int], _ writesFlat: Bool, _ unannounced: ImageRecord.Unannounced, into pipe: ArchivePipe
     ) throws -> ImageRecord {
-        let archive = try ServerArchive(content, pipe)
+        let archive = try ServerArchive(content, prefix: prefix, pipe)
         var lost = image.lost
         for index in layers { lost.add(try add(index, to: archive)) }
-        for layer in plan.layers where plan.contents.layers && !layer.isNew {
+        // No name comes twice: an image may list a layer more than once.
+        var noted = Set(layers.map { plan.layers[$0].descriptor.digest })
+        for layer in plan.layers where plan.contents.layers {
             let digest = layer.descriptor.digest
-            if let origin = try content.origin(of: digest, adding: plan.configurationDigest) {
-                try archive.addFile(
-                    "\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerOriginName)", origin)
-            }
+            guard noted.insert(digest).inserted,
+                let origin = try content.origin(of: digest, adding: plan.configurationDigest)
+            else { continue }
+            try archive.addFile(
+                "\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerOriginName)", origin)
         }
         if writesFlat {
             lost.add(flatLost.withLock { $0 })

@@ -67,7 +67,7 @@ package struct CernVMRepository: ImageRepository {
 
     private static func checkServer(_ server: String, _ name: String) throws(RepositoryError) {
         let answer: ServerAnswer
-        do { answer = try ServerCommand.run(["list"]) } catch {
+        do { answer = try ServerCommand.run(["list"], isInterruptible: true) } catch {
             throw RepositoryError(
                 .noSuchRepository,
                 "there is no repository \(name): \(error); a directory's name begins with /, ./ or ../, for instance "
@@ -91,7 +91,7 @@ package struct CernVMRepository: ImageRepository {
     private func checkMount() throws(RepositoryError) {
         if isMounted { return }
         // After a reboot the server mounts it when it is asked.
-        _ = try? ServerCommand.run(["mount", server])
+        _ = try? ServerCommand.run(["mount", server], isInterruptible: true)
         guard !isMounted else { return }
         throw RepositoryError(
             .refused, "\(server) is not mounted at \(spool.mounted): cvmfs_server mount \(server) does that")
@@ -104,6 +104,12 @@ package struct CernVMRepository: ImageRepository {
             line.split(separator: " ").dropFirst(4).first.map(String.init) == spool.mounted
         }
     }
+
+    /// What paths in an archive begin with. A gateway gives a lease on the directory that an archive is for; else that is
+    /// the root, for the directories above it would belong to nobody.
+    var archivePrefix: String { base.isEmpty || isBehindGateway ? "" : "\(base)/" }
+    /// What an archive is for.
+    var archiveBase: String { isBehindGateway && !base.isEmpty ? base : "/" }
 
     /// Whether it is published through a gateway, which gives a lease on one path at a time.
     var isBehindGateway: Bool { Self.setting("CVMFS_UPSTREAM_STORAGE", of: server)?.hasPrefix("gw,") == true }

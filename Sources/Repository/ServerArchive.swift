@@ -10,16 +10,20 @@ import Platform
 /// Writes what becomes of a repository.
 final class ServerArchive {
     private let content: RepositoryContent
+    private let prefix: String
     private let sink: any ByteSink
     private let writer: TarWriter
     private var directories: Set<String> = []
     private var marks: Set<String> = []
     private let owner: TarAttributes
 
-    /// - Parameter content: the repository as it is: what it has already stays.
-    /// - Throws: `ArchiveError`, `SystemError`.
-    init(_ content: RepositoryContent, _ sink: any ByteSink) throws {
+    /// - Parameters:
+    ///   - content: the repository as it is: what it has already stays.
+    ///   - prefix: what all paths begin with in the archive: empty, or a directory with a slash behind it.
+    /// - Throws: the sink's error, `ArchiveError`, `SystemError`.
+    init(_ content: RepositoryContent, prefix: String, _ sink: any ByteSink) throws {
         self.content = content
+        self.prefix = prefix
         self.sink = sink
         writer = try TarWriter(sink)
         var information = stat()
@@ -30,6 +34,9 @@ final class ServerArchive {
         owner = TarAttributes(
             permissions: 0o755, user: Int64(information.st_uid), group: Int64(information.st_gid),
             modified: Timestamp.now().seconds)
+        for index in prefix.indices where prefix[index] == "/" {
+            try writer.add(String(prefix[..<index]), .directory, owner)
+        }
     }
 
     /// A directory, with those above it.
@@ -39,7 +46,7 @@ final class ServerArchive {
     func addDirectory(_ path: String, isCatalogue: Bool = false) throws {
         let parent = Files.parentPath(of: path)
         if parent != ".", parent != path { try addDirectory(parent) }
-        if directories.insert(path).inserted { try writer.add(path, .directory, owner) }
+        if directories.insert(path).inserted { try writer.add(prefix + path, .directory, owner) }
         if isCatalogue { try addMark(ofCatalogue: path) }
     }
 
@@ -59,7 +66,7 @@ final class ServerArchive {
         try addDirectory(Files.parentPath(of: path))
         var attributes = owner
         attributes.permissions = 0o644
-        try writer.add(path, .file(Int64(bytes.count)), attributes)
+        try writer.add(prefix + path, .file(Int64(bytes.count)), attributes)
         try bytes.withUnsafeBytes { if !$0.isEmpty { try writer.write($0) } }
     }
 
@@ -70,7 +77,7 @@ final class ServerArchive {
         try addDirectory(Files.parentPath(of: path))
         var attributes = owner
         attributes.permissions = 0o777
-        try writer.add(path, .symbolicLink(Array(text.utf8CString)), attributes)
+        try writer.add(prefix + path, .symbolicLink(Array(text.utf8CString)), attributes)
     }
 
     /// A layer's tree, at a path that nothing is at yet.
@@ -82,7 +89,7 @@ final class ServerArchive {
     ) throws -> LostAttributes {
         try addDirectory(Files.parentPath(of: path))
         var layer = LayerArchive(writer)
-        try layer.addLayer(root, at: path, hidden: hidden)
+        try layer.addLayer(root, at: prefix + path, hidden: hidden)
         directories.insert(path)
         return layer.lost
     }

@@ -43,12 +43,14 @@ struct ServerCommand {
     /// - Parameters:
     ///   - began: told of its process group, once it runs.
     ///   - watch: called again and again while it reads its archive, until it returns true.
+    ///   - isInterruptible: whether it is ended where a signal asks this process to stop: one that changes nothing.
     ///   - archive: writes what it reads; nil: it has nothing to read.
     /// - Returns: how it ended, also where the archive could not be written to its end.
     /// - Throws: `SystemError` where it can't be started; what `archive` throws, but for a reader that has gone: that tells
     ///   by its exit code.
     static func run(
         _ arguments: [String], began: (pid_t) -> Void = { _ in }, watch: @escaping () -> Bool = { true },
+        isInterruptible: Bool = false,
         archive: ((ArchivePipe) throws -> Void)? = nil
     ) throws -> ServerAnswer {
         let output = try Files.memoryFile(with: [])
@@ -75,11 +77,24 @@ struct ServerCommand {
             } catch let error as SystemError where error.code == EPIPE {
             } catch { failure = error }
         }
+        if isInterruptible { try waitOrInterrupt(child) }
         let status = failure == nil ? child.wait() : try waitForRefusal(child)
         let answer = ServerAnswer(
             status: status, output: Self.text(output.raw), errors: Self.text(errors.raw))
         if let failure { throw ServerFailure(cause: failure, answer: answer) }
         return answer
+    }
+
+    private static func waitOrInterrupt(_ child: ChildProcess) throws {
+        let end = try child.endDescriptor()
+        var descriptors = [end.raw, Interruption.descriptor].map {
+            pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+        }
+        poll(&descriptors, nfds_t(descriptors.count), -1)
+        guard Interruption.signal != nil else { return }
+        child.signalGroup(SIGTERM)
+        _ = child.wait()
+        try Interruption.check()
     }
 
     /// A server whose archive was cut aborts by itself; one that doesn't is ended.

@@ -26,6 +26,8 @@ final class Converting: Sendable {
     ) throws {
         self.directory = try directory ?? TemporaryDirectory()
         let directory = self.directory
+        let isServer = BothRepositories.isServer && repository == nil
+        let server = try server ?? (isServer ? CernVMServer() : nil)
         self.server = server
         self.repository = repository ?? server?.name ?? directory.path("repository")
         root = server?.mounted ?? self.repository
