@@ -36,7 +36,8 @@ struct ServerSpool: Sendable {
         var flag: Flag?
     }
 
-    /// A flag file, as one of many that there are one after the other.
+    /// A flag file, as one of many that there are one after the other. It is empty, so that it is written when it is made:
+    /// not the time of its last change, for the server gives it to the repository's owner after that.
     struct Flag: Codable, Equatable {
         let inode: UInt64
         let seconds: Int
@@ -50,8 +51,8 @@ struct ServerSpool: Sendable {
         var information = stat()
         guard lstat(flag, &information) == 0 else { return nil }
         return Flag(
-            inode: UInt64(information.st_ino), seconds: information.st_ctim.tv_sec,
-            nanoseconds: information.st_ctim.tv_nsec)
+            inode: UInt64(information.st_ino), seconds: information.st_mtim.tv_sec,
+            nanoseconds: information.st_mtim.tv_nsec)
     }
 
     /// What was noted of an operation that ended without saying so.
