@@ -128,10 +128,8 @@ package struct RequestBox: Sendable {
                 }
                 return true
             }
-            if try isAlone() {
-                // Whoever had it may have answered last of all.
-                if !Files.exists("\(name).answer") { return false }
-            }
+            // Whoever had it may have answered last of all.
+            if try isAlone(), !Files.exists("\(name).answer") { return false }
             try Interruption.sleep(milliseconds: 10)
         }
         throw RequestError("the daemon did not answer within \(Self.patience) s")

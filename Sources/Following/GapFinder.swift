@@ -77,7 +77,7 @@ struct GapFinder {
     /// - Parameter unknownParts: how many parts of the stream lie before it of which nothing is known: there may be
     ///   what seems to be missing.
     /// - Returns: what is missing before it. A run that was not heard of before may have begun before the reading did.
-    mutating func look(at position: RunPosition?, behind unknownParts: Int = 0) -> ClosedRange<UInt64>? {
+    mutating func look(at position: RunPosition?, behind unknownParts: Int) -> ClosedRange<UInt64>? {
         guard let position else { return nil }
         if position.run != run { turn(to: position.run) }
         let known = newest

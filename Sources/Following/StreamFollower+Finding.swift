@@ -95,10 +95,7 @@ extension StreamFollower {
     }
 
     /// Reads copies before the file that they are of.
-    ///
-    /// - Returns: whether there are any.
-    @discardableResult
-    func insert(_ copies: Copies, before stream: OpenStream) -> Bool {
+    func insert(_ copies: Copies, before stream: OpenStream) {
         for (copied, file, isCopy) in copies.opened {
             // The copy is the same file by another name.
             if isCopy { copied.number = stream.number } else { number(copied) }
@@ -108,7 +105,6 @@ extension StreamFollower {
             if copied.isCompressed { machine.answered(copied.key, .granted, now: turnBegan) }
             seen.insert(SeenFile(fingerprint: file.fingerprint, key: file.key))
         }
-        return !copies.opened.isEmpty
     }
 
     func openUnseen(_ stream: OpenStream) throws(SystemError) {

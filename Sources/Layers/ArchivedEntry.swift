@@ -8,23 +8,21 @@ import Platform
 
 /// A file as it lies in a directory.
 struct ArchivedEntry {
-    /// The name of the server's own marks: it would make a catalogue of whatever has one.
-    static let catalogueName = Array(".cvmfscatalog".utf8)
     /// What is said of files of that name.
     static let catalogueLoss = "files named .cvmfscatalog, which CernVM-FS has for itself"
 
     let information: stat
-    private let path: UnsafePointer<CChar>
+    private let path: [CChar]
     private let directory: CInt
 
     /// Looks at a file; links are not followed.
     ///
-    /// - Parameter path: valid as long as this is used.
+    /// - Parameter path: a C string.
     /// - Throws: `SystemError`.
-    init(_ path: UnsafePointer<CChar>, at directory: CInt) throws(SystemError) {
+    init(_ path: [CChar], at directory: CInt) throws(SystemError) {
         var information = stat()
         guard fstatat(directory, path, &information, AT_SYMLINK_NOFOLLOW) == 0 else {
-            throw SystemError("look at", String(cString: path))
+            throw SystemError("look at", String(decodingCString: path))
         }
         self.information = information
         self.path = path
@@ -45,7 +43,7 @@ struct ArchivedEntry {
         case S_IFLNK:
             var text = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
             guard readlinkat(directory, path, &text, Int(PATH_MAX)) >= 0 else {
-                throw SystemError("read link", String(cString: path))
+                throw SystemError("read link", String(decodingCString: path))
             }
             return .symbolicLink(text)
         case S_IFSOCK: return nil
@@ -79,8 +77,7 @@ struct ArchivedEntry {
 
     /// By a path from the root: there is no `listxattrat` yet.
     private var fullPath: [CChar] {
-        "/proc/self/fd/\(directory)/".utf8CString.dropLast()
-            + UnsafeBufferPointer(start: path, count: strlen(path) + 1)
+        "/proc/self/fd/\(directory)/".utf8CString.dropLast() + path
     }
 
     /// The image's own attributes: not overlayfs' marks, nor an unpacker's note.
@@ -101,7 +98,7 @@ struct ArchivedEntry {
         while left > 0 {
             try Interruption.check()
             let count = retrying { read(file.raw, buffer.baseAddress, min(left, buffer.count)) }
-            guard count > 0 else { throw SystemError("read", String(cString: path)) }
+            guard count > 0 else { throw SystemError("read", String(decodingCString: path)) }
             try writer.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             left -= count
         }

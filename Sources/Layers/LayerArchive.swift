@@ -15,6 +15,9 @@ import Platform
 
 /// Writes trees into an archive.
 package struct LayerArchive: ~Copyable {
+    /// The name of the server's own marks: it makes a catalogue of whatever directory has one.
+    package static let catalogueMark = ".cvmfscatalog"
+
     private let writer: TarWriter
     /// What the server doesn't keep.
     package private(set) var lost = LostAttributes()
@@ -67,7 +70,7 @@ package struct LayerArchive: ~Copyable {
     private mutating func addable(
         _ child: DirectoryEntry, _ base: [UInt8], at directory: CInt, in path: [UInt8], _ prefix: String
     ) throws -> ArchivedEntry? {
-        if base == ArchivedEntry.catalogueName {
+        if base.elementsEqual(Self.catalogueMark.utf8) {
             lost.note(ArchivedEntry.catalogueLoss)
             return nil
         }
@@ -77,10 +80,7 @@ package struct LayerArchive: ~Copyable {
             }
             return nil
         }
-        return try child.name.withUnsafeBufferPointer { name in
-            guard let name = name.baseAddress else { return nil }
-            return try ArchivedEntry(name, at: directory)
-        }
+        return try ArchivedEntry(child.name, at: directory)
     }
 
     private mutating func add(
@@ -129,7 +129,8 @@ package struct LayerArchive: ~Copyable {
             try Interruption.check()
             entries += 1
             let full = entries == 0 ? Array(prefix.utf8CString) : Self.path(prefix, path)
-            let entry = try ArchivedEntry(origin.path, at: tree.layers[origin.layer].root.raw)
+            let source = Array(UnsafeBufferPointer(start: origin.path, count: strlen(origin.path) + 1))
+            let entry = try ArchivedEntry(source, at: tree.layers[origin.layer].root.raw)
             let attributes = entry.attributes(isStaged: isStaged(origin.layer), &lost)
             switch entry.type {
             case S_IFREG:
@@ -160,7 +161,7 @@ package struct LayerArchive: ~Copyable {
 
     private static func isCatalogueMark(_ path: UnsafePointer<CChar>) -> Bool {
         let name = strrchr(path, CInt(UInt8(ascii: "/"))).map { UnsafePointer($0) + 1 } ?? path
-        return strcmp(name, ".cvmfscatalog") == 0
+        return strcmp(name, catalogueMark) == 0
     }
 
     private static func path(_ prefix: String, _ path: [UInt8]) -> [CChar] {

@@ -36,7 +36,6 @@ final class CernVMPublication: Publication {
         let context: LayerContext
         /// Whiteouts in place of the marks of opaque directories.
         let hidden: [[UInt8]: [[UInt8]]]
-        let opaqueCount: Int
     }
 
     let commitsAgain = true
@@ -68,18 +67,15 @@ final class CernVMPublication: Publication {
             guard let staged = image.stagedLayer(layer.descriptor.digest) else { continue }
             let context = staged.layer.context.noting(opaqueDirectoriesOf: trees[index])
             let hidden = try FlatTree.hidden(by: trees[index], over: Array(trees[..<index]))
-            prepared.withLock {
-                $0[index] = Prepared(
-                    context: context, hidden: hidden, opaqueCount: context.opaqueDirectoryCount)
-            }
+            prepared.withLock { $0[index] = Prepared(context: context, hidden: hidden) }
         }
         return try image.mergedTree(of: trees)
     }
 
-    func addFlat(_ tree: FlatTree) throws -> Int { try explaining { try write(tree) } }
+    func addFlat(_ tree: FlatTree) throws -> Int { try explaining { try writeFlat(tree) } }
 
     /// Writes the flat image's entries into a file: what they are is known only as long as nothing is published.
-    private func write(_ tree: FlatTree) throws -> Int {
+    private func writeFlat(_ tree: FlatTree) throws -> Int {
         let sink = try ArchiveFile(flatFile)
         let writer = try TarWriter(sink)
         var archive = LayerArchive(writer)
@@ -218,7 +214,7 @@ final class CernVMPublication: Publication {
         var lost = try archive.addLayer(
             root.raw, at: RepositoryLayout.layerTree(digest), hidden: prepared?.hidden ?? [:])
         try archive.addMark(ofCatalogue: RepositoryLayout.layerTree(digest))
-        for _ in 0..<(prepared?.opaqueCount ?? 0) { lost.noteOpaqueDirectory() }
+        for _ in 0..<(prepared?.context.opaqueDirectoryCount ?? 0) { lost.noteOpaqueDirectory() }
         // Behind the tree: a layer counts as one that is there when it says so itself.
         for name in [RepositoryLayout.layerOriginName, RepositoryLayout.layerFactsName] {
             try archive.addFile("\(path)/\(name)", try Files.read("\(staged)/\(name)", limit: 1 << 30))

@@ -16,6 +16,8 @@ package struct CernVMRepository: ImageRepository {
     let spool: ServerSpool
     /// Where images are put together.
     let temporaryDirectory: String
+    /// Whether it is published through a gateway, which gives a lease on one path at a time.
+    let isBehindGateway: Bool
 
     /// Opens a repository.
     ///
@@ -41,11 +43,12 @@ package struct CernVMRepository: ImageRepository {
         base = parts.dropFirst().joined(separator: "/")
         spool = ServerSpool(
             path: Self.setting("CVMFS_SPOOL_DIR", of: server) ?? "/var/spool/cvmfs/\(server)")
+        isBehindGateway = Self.setting("CVMFS_UPSTREAM_STORAGE", of: server)?.hasPrefix("gw,") == true
         content = RepositoryContent(root: base.isEmpty ? spool.mounted : "\(spool.mounted)/\(base)")
         try Self.checkServer(server, name)
         try checkMount()
         if create {
-            Staging.clean(repository: temporaryDirectory)
+            Staging.clean(in: temporaryDirectory)
             recover()
         }
     }
@@ -110,9 +113,6 @@ package struct CernVMRepository: ImageRepository {
     var archivePrefix: String { base.isEmpty || isBehindGateway ? "" : "\(base)/" }
     /// What an archive is for.
     var archiveBase: String { isBehindGateway && !base.isEmpty ? base : "/" }
-
-    /// Whether it is published through a gateway, which gives a lease on one path at a time.
-    var isBehindGateway: Bool { Self.setting("CVMFS_UPSTREAM_STORAGE", of: server)?.hasPrefix("gw,") == true }
 
     package func record(_ publicPath: String) throws -> ImageRecord? {
         guard var record = try content.record(publicPath) else { return nil }

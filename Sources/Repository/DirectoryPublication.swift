@@ -21,7 +21,7 @@ final class DirectoryPublication: Publication {
     private var plan: PublicationPlan { image.plan }
     private var staging: Staging { image.staging }
 
-    /// What an attempt left is of a repository that took nothing.
+    /// A file system that refused something refuses it a moment later too.
     let commitsAgain = false
 
     private static let stagedFlat = "flat"

@@ -31,7 +31,7 @@ package struct DirectoryRepository: ImageRepository {
             guard Files.isDirectory(path) else {
                 throw RepositoryError(.noSuchRepository, "the repository \(path) is no directory")
             }
-            if create { Staging.clean(repository: path) }
+            if create { Staging.clean(in: path) }
             return
         }
         guard create else { throw RepositoryError(.noSuchRepository, "there is no repository \(path)") }

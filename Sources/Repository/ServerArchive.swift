@@ -54,7 +54,7 @@ final class ServerArchive {
     ///
     /// - Throws: the sink's error, `ArchiveError`.
     func addMark(ofCatalogue path: String) throws {
-        let mark = "\(path)/.cvmfscatalog"
+        let mark = "\(path)/\(LayerArchive.catalogueMark)"
         guard !Files.exists(content.path(mark)), marks.insert(mark).inserted else { return }
         try addFile(mark, [])
     }

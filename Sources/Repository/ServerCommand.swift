@@ -36,7 +36,7 @@ struct ServerCommand {
     /// So much of what it writes is looked at.
     private static let outputLimit = 64 << 10
     /// How long a server has, in milliseconds, to give up an archive that was cut.
-    private static let patience: UInt64 = 120_000_000_000
+    private static let patience: CInt = 120_000
 
     /// Runs a command to its end.
     ///
@@ -101,7 +101,7 @@ struct ServerCommand {
     private static func waitForRefusal(_ child: ChildProcess) throws -> ExitStatus {
         let end = try child.endDescriptor()
         var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
-        if poll(&descriptor, 1, CInt(patience / 1_000_000)) == 0 { child.signalGroup(SIGKILL) }
+        if poll(&descriptor, 1, patience) == 0 { child.signalGroup(SIGKILL) }
         return child.wait()
     }
 

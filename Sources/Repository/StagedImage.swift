@@ -27,7 +27,7 @@ final class StagedImage: Sendable {
         self.plan = plan
         self.content = content
         self.marksUntold = marksUntold
-        staging = try Staging(repository: directory)
+        staging = try Staging(in: directory)
     }
 
     /// How many entries the flat image has that was made; nil where none was.

@@ -28,8 +28,8 @@ final class Staging: Sendable {
     /// Makes a staging directory.
     ///
     /// - Throws: `SystemError`.
-    init(repository: String) throws(SystemError) {
-        let parent = "\(repository)/\(Self.directory)"
+    init(in directory: String) throws(SystemError) {
+        let parent = "\(directory)/\(Self.directory)"
         try Files.makeDirectories(parent, mode: 0o700)
         let (name, lock) = try Self.makeLock(in: parent)
         self.name = name
@@ -64,8 +64,8 @@ final class Staging: Sendable {
 
     /// Removes the staging directories of processes that are gone. A failure is none of the caller's: the next one
     /// tries again.
-    static func clean(repository: String) {
-        let parent = "\(repository)/\(directory)"
+    static func clean(in place: String) {
+        let parent = "\(place)/\(directory)"
         for name in (try? DirectoryEntry.names(in: parent)) ?? [] where name.hasSuffix(".lock") {
             let lockPath = "\(parent)/\(name)"
             guard let file = try? OwnedDescriptor(opening: lockPath, O_RDWR | O_NOFOLLOW),
