@@ -33,7 +33,11 @@ final class Converting: Sendable {
         root = server?.mounted ?? self.repository
         layout = directory.path("layout")
         log = directory.path("notifications.log")
+        if server != nil { try Files.makeDirectories(temporary) }
     }
+
+    /// Where images are put together that go to a server.
+    private var temporary: String { directory.path("temporary") }
 
     deinit { validate() }
 
@@ -49,7 +53,8 @@ final class Converting: Sendable {
     /// The lock is one's own, so that tests side by side don't wait for each other.
     var environment: [String: String] {
         ["DUCC_LOCK_FILE": directory.path("lock"), "TZ": "UTC"].merging(
-            server == nil ? [:] : CernVMServer.environment
+            server == nil
+                ? [:] : CernVMServer.environment.merging(["DUCC_TMP_DIR": temporary]) { $1 }
         ) { $1 }
     }
 
@@ -77,6 +82,16 @@ final class Converting: Sendable {
         try ducc(["convert-single-image", image, repository] + options)
     }
 
+    /// Changes what is in the repository, as an administrator does by hand.
+    ///
+    /// - Parameter change: is given the path at which it can be written.
+    func edit(_ change: (String) throws -> Void) throws {
+        guard let server else { return try change(repository) }
+        try runSuccessfully("\(CernVMServer.programs)/cvmfs_server", ["transaction", server.name])
+        try change("/cvmfs/\(server.name)")
+        try runSuccessfully("\(CernVMServer.programs)/cvmfs_server", ["publish", server.name])
+    }
+
     /// A path in the repository.
     func path(_ relative: String) -> String { "\(root)/\(relative)" }
 
@@ -100,6 +115,7 @@ final class Converting: Sendable {
 
     /// What is left in staging, but for the lock.
     func staged() throws -> [String] {
-        try DirectoryEntry.names(in: path(".ducc-staging")).filter { $0 != "repository-lock" }
+        let directory = "\(server == nil ? repository : temporary)/.ducc-staging"
+        return try DirectoryEntry.names(in: directory).filter { $0 != "repository-lock" }
     }
 }

@@ -6,7 +6,7 @@ import Platform
 import Support
 import Testing
 
-@Suite("An image in a docker archive")
+@Suite("An image in a docker archive", .onBothRepositories)
 struct DockerArchiveTests {
     let converting: Converting
 

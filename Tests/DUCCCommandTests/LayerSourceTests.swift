@@ -4,7 +4,7 @@ import Support
 import Synchronization
 import Testing
 
-@Suite("Layers come from where they are, and are what they are")
+@Suite("Layers come from where they are, and are what they are", .onBothRepositories)
 struct LayerSourceTests {
     @Test("a layer that isn't distributable comes from its own address, verified; without one it is left out")
     func foreign() throws {

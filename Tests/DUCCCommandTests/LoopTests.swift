@@ -39,7 +39,9 @@ struct LoopTests {
         try waitUntil("two turns") { turns() >= before + 2 }
     }
 
-    @Test("reads the list again at each turn, and keeps the last good one while it is broken")
+    @Test(
+        "reads the list again at each turn, and keeps the last good one while it is broken",
+        .onBothRepositories)
     func rereads() throws {
         let images = try ["one", "two", "three"].map(image)
         try wish(for: [images[0]])
@@ -66,7 +68,9 @@ struct LoopTests {
         #expect(complaints.allSatisfy { $0.contains("going on with") || $0.contains("interrupted") })
     }
 
-    @Test("tells of each turn, and of an image that needs no work only once", arguments: [SIGINT, SIGTERM])
+    @Test(
+        "tells of each turn, and of an image that needs no work only once", .onBothRepositories,
+        arguments: [SIGINT, SIGTERM])
     func events(number: CInt) throws {
         try wish(for: [try image("one"), "oci:\(converting.directory.path("missing")):1"])
         let running = try converting.start(["loop", list, "--interval", "0.05"])
@@ -100,6 +104,28 @@ struct LoopTests {
         try waitUntil("it is said") { running.errorsSoFar.contains("nothing is converted at this turn") }
         #expect(unlink(converting.repository) == 0)
         try waitUntil("the image again") { Files.exists(converting.path("localhost/one:1/name")) }
+        running.signal(SIGTERM)
+        #expect(try running.wait().code == 143)
+    }
+
+    @Test("an image of its own gets its turn beside a busy loop", .onBothRepositories)
+    func fair() throws {
+        try wish(for: [try image("busy")])
+        // Publishes at each turn, without a pause.
+        let running = try converting.start(["loop", list, "--interval", "0", "--convert-again"])
+        try waitUntil("it is busy") { turns() >= 3 }
+        let single = try image("single")
+        for number in 0..<TestScale.count(2, long: 20) {
+            try TestImage({ $0.file("name", "\(number)") })
+                .write(to: converting.directory.path("single"), tag: "1")
+            let before = turns()
+            let result = try converting.convert(single)
+            #expect(result.code == 0, "\(result.errors)")
+            #expect(try text(of: converting.path("localhost/single:1/name")) == "\(number)")
+            // Its own unpacking takes some turns of the loop's; waiting for ever would take all.
+            let passed = turns() - before
+            #expect(passed < 20, "\(passed) turns went by")
+        }
         running.signal(SIGTERM)
         #expect(try running.wait().code == 143)
     }

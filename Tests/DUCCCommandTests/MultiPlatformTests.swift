@@ -5,7 +5,7 @@ import Platform
 import Support
 import Testing
 
-@Suite("An image for several platforms")
+@Suite("An image for several platforms", .onBothRepositories)
 struct MultiPlatformTests {
     let converting: Converting
     let registry: DockerRegistry

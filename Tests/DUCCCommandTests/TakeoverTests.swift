@@ -6,7 +6,7 @@ import Platform
 import Support
 import Testing
 
-@Suite("A repository of the original DUCC's")
+@Suite("A repository of the original DUCC's", .onBothRepositories)
 struct TakeoverTests {
     let converting: Converting
     let registry: DockerRegistry
@@ -33,16 +33,21 @@ struct TakeoverTests {
                 ["convert-single-image", image, converting.repository], notifying: false)
             #expect(result.code == 0, "\(result.errors)")
         }
-        try makeOriginal(failed: written)
+        try converting.edit { try makeOriginal(failed: written, in: $0) }
     }
 
     /// Rewrites what the two programs write differently: no record, manifests encoded anew with capital keys, and
     /// files of the original's own.
-    private func makeOriginal(failed: TestImage.Written) throws {
+    private func makeOriginal(failed: TestImage.Written, in root: String) throws {
+        func put(_ name: String, _ content: String) throws {
+            let path = "\(root)/\(name)"
+            try Files.makeDirectories(Files.parentPath(of: path))
+            try Files.replace(path, with: Array(content.utf8), sync: false)
+        }
         for tag in ["1.0-a", "1.0-b"] {
             let directory = ".metadata/\(registry.host)/edge/tags:\(tag)"
-            #expect(unlink(converting.path("\(directory)/conversion.json")) == 0)
-            let manifest = try text(of: converting.path("\(directory)/manifest.json"))
+            #expect(unlink("\(root)/\(directory)/conversion.json") == 0)
+            let manifest = try text(of: "\(root)/\(directory)/manifest.json")
             try put("\(directory)/manifest.json", Self.capitalised(manifest))
         }
         let blob = try text(of: "\(converting.layout)/blobs/sha256/\(failed.manifest)")
@@ -58,10 +63,6 @@ struct TakeoverTests {
         try put(".dirty-chains/\(String(repeating: "92", count: 32))", "")
         try put(".metadata/remove-schedule.json", "[]")
         try put("new_repository", "The CernVM-FS repository is mounted there.\n")
-    }
-
-    private func put(_ name: String, _ content: String) throws {
-        try converting.directory.write("repository/\(name)", content)
     }
 
     private static func capitalised(_ manifest: String) -> String {

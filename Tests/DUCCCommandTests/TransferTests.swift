@@ -5,7 +5,7 @@ import Support
 import Synchronization
 import Testing
 
-@Suite("Transfers that fail, wait or go other ways")
+@Suite("Transfers that fail, wait or go other ways", .onBothRepositories)
 struct TransferTests {
     static let image = TestImage({ $0.file("etc/name", "one") }, { $0.file("etc/second", "two") })
 

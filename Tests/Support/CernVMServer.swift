@@ -19,9 +19,12 @@ package final class CernVMServer: Sendable {
     /// Whether this machine lets us have one: its mounts need root.
     package static let isPossible = geteuid() == 0
 
-    package init() throws {
+    /// - Parameter isBehindGateway: whether a gateway gives leases on its paths.
+    package init(isBehindGateway: Bool = false) throws {
         name = "t\(RandomIdentifier.hex(6)).test.example"
-        try runSuccessfully("\(Self.programs)/cvmfs_server", ["mkfs", "-o", "root", name])
+        let gateway = isBehindGateway ? ["-u", "gw,/srv/cvmfs/txn,http://localhost:4929/api/v1"] : []
+        try runSuccessfully(
+            "\(Self.programs)/cvmfs_server", ["mkfs", "-o", "root"] + gateway + [name])
     }
 
     deinit { _ = try? run("\(Self.programs)/cvmfs_server", ["rmfs", "-f", name]) }

@@ -1,0 +1,121 @@
+// SIGKILL at random instants of a publication: of the program alone, or of the server with it.
+
+import Glibc
+import Notifications
+import Platform
+import Support
+import Testing
+
+@Suite("Publishing into a CernVM-FS repository, killed at random", .enabled(if: CernVMServer.isPossible))
+struct CernVMKilledTests {
+    let server: CernVMServer
+    let converting: Converting
+    /// How long a step of the server takes at least, in milliseconds, so that kills hit it.
+    private static let stay = 60
+    private static let unpacking = "unpacking"
+
+    init() throws {
+        server = try CernVMServer()
+        converting = try Converting(server: server)
+    }
+
+    private static func image(_ name: String) -> TestImage {
+        let layers = ["common", name].map { layer in
+            TestImage.Layer(
+                TarBuilder.archive { tar in
+                    tar.file("name", layer)
+                    for number in 0..<100 { tar.file("\(layer)/\(number)", "\(layer) \(number)") }
+                })
+        }
+        return TestImage(layers)
+    }
+
+    /// What is visible is an image, whole.
+    ///
+    /// - Returns: its name.
+    private func visible(_ when: String) throws -> String {
+        let root = converting.path("localhost/layout:1")
+        let name = try text(of: "\(root)/name")
+        for layer in ["common", name] {
+            #expect(try DirectoryEntry.names(in: "\(root)/\(layer)").count == 100, "\(when)")
+            #expect(try text(of: "\(root)/\(layer)/99") == "\(layer) 99", "\(when)")
+        }
+        return name
+    }
+
+    @Test("nothing incomplete is visible, no transaction stays open, and the next run publishes and tells")
+    func random() throws {
+        let wanted = TestScale.count(1, long: 6)
+        var hits: [String: Int] = [:]
+        var generator = SplitMix(state: UInt64.random(in: 0 ... .max))
+        try Self.image("image0").write(to: converting.layout, tag: "1")
+        #expect(try converting.convert("oci:\(converting.layout):1").code == 0)
+        var round = 0
+        for step in [Self.unpacking] + CernVMInterruptionTests.steps {
+            for _ in 0..<wanted {
+                round += 1
+                let withServer = Bool.random(using: &generator)
+                let delay = CInt.random(in: 0..<CInt(Self.stay), using: &generator)
+                let when = "\(step), \(delay) ms into it, \(withServer ? "with the server" : "alone")"
+                if try kill(in: step, after: delay, withServer, round) { hits[step, default: 0] += 1 }
+                let before = try visible(when)
+                #expect(["image\(round)", "image\(round - 1)"].contains(before), "\(when)")
+                let again = try converting.convert("oci:\(converting.layout):1")
+                #expect(again.code == 0, "\(when): \(again.errors)")
+                #expect(try visible("\(when), and run again") == "image\(round)", "\(when)")
+                #expect(!server.isInTransaction, "\(when)")
+                #expect(try converting.staged().isEmpty, "\(when)")
+            }
+        }
+        #expect(try server.isWhole())
+        // Where a server outlived its program, its note is there until another run finds it gone.
+        #expect(try converting.convert("oci:\(converting.layout):1").code == 0)
+        let left = try DirectoryEntry.names(in: "\(server.spool)/ducc").filter { $0 != "untold" }
+        #expect(left.isEmpty, "\(left)")
+        // Each image was told of, also where the run was killed that published it.
+        let told = try converting.events().filter { $0.action == .publishImage }.compactMap {
+            $0[.configDigest]
+        }
+        #expect(Set(told).count == round + 1)
+        print(
+            "kills per step:",
+            hits.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", "))
+        for step in [Self.unpacking] + CernVMInterruptionTests.steps {
+            #expect(hits[step, default: 0] >= TestScale.count(1, long: 5), "\(step) was hardly ever hit")
+        }
+    }
+
+    /// - Returns: whether the conversion was still at it when it was killed.
+    private func kill(in step: String, after delay: CInt, _ withServer: Bool, _ round: Int) throws -> Bool {
+        try Self.image("image\(round)").write(to: converting.layout, tag: "1")
+        let reached = converting.directory.path("reached")
+        unlink(reached)
+        if step != Self.unpacking {
+            try server.setFault(
+                step, "{\"once\": true, \"touch\": \"\(reached)\", \"delay\": \(Double(Self.stay) / 1000)}")
+        }
+        let running = try converting.start(
+            ["convert-single-image", "oci:\(converting.layout):1", converting.repository])
+        let end = try running.process.endDescriptor()
+        var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
+        func hasBegun() throws -> Bool {
+            step == Self.unpacking ? try !converting.staged().isEmpty : Files.exists(reached)
+        }
+        while try !hasBegun(), poll(&descriptor, 1, 1) == 0 {}
+        // The instant itself: wherever it is then.
+        let isOver = poll(&descriptor, 1, step == Self.unpacking ? delay / 20 : delay) != 0
+        if withServer, server.isInTransaction {
+            // Within some milliseconds. Power that goes in those leaves a flag that nobody can tell whose it is.
+            let note = "\(server.spool)/ducc/operation.json"
+            try waitUntil("the flag is noted, or gone") {
+                !server.isInTransaction || (try? text(of: note).contains("inode")) == true
+            }
+        }
+        let group = pid_t(
+            try run("pgrep", ["-P", "\(running.process.identifier)"]).output.filter(\.isNumber))
+        running.signal(SIGKILL)
+        if withServer, let group { _ = Glibc.kill(-group, SIGKILL) }
+        _ = try running.wait()
+        return !isOver
+    }
+}
