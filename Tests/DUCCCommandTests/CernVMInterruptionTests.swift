@@ -161,6 +161,25 @@ struct CernVMInterruptionTests {
         try finish()
     }
 
+    @Test("a server that outlives its program and dies too is waited for, and its transaction ended")
+    func outlived() throws {
+        let first = try start(heldAt: "ingest-applied")
+        let note = "\(server.spool)/ducc/operation.json"
+        try waitUntil("the flag is noted") { try text(of: note).contains("inode") }
+        let group = try #require(
+            pid_t(try runSuccessfully("pgrep", ["-P", "\(first.process.identifier)"]).filter(\.isNumber)))
+        first.signal(SIGKILL)
+        _ = try first.wait()
+        let second = try converting.start(arguments([]))
+        try waitUntil("it waits") { second.errorsSoFar.contains("somebody publishes there") }
+        #expect(server.isInTransaction)
+        _ = kill(-group, SIGKILL)
+        let result = try second.wait(seconds: 60)
+        #expect(result.code == 0, "\(result.errors)")
+        try release()
+        try finish()
+    }
+
     @Test("the lock is waited for as the original DUCC holds it, and not had while layers are fetched")
     func lock() throws {
         let lock = converting.directory.path("lock")
