@@ -213,7 +213,7 @@ package struct ImageConverter: Sendable {
         if options.contents.flat {
             facts = try publishFlat(publication, plan, builds: builds, hasFresh: !fresh.isEmpty, events)
         } else {
-            if !fresh.isEmpty { _ = try publication.mergedTree() }
+            if !fresh.isEmpty { _ = try publication.mergedTree { observer.warn($0) } }
             facts = try commit(publication, plan, events)
         }
         events.emit(.publishImage, imageFields(plan))
@@ -226,7 +226,7 @@ package struct ImageConverter: Sendable {
         _ events: ConversionEvents
     ) throws -> PublicationFacts {
         guard builds else {
-            if hasFresh { _ = try publication.mergedTree() }
+            if hasFresh { _ = try publication.mergedTree { observer.warn($0) } }
             let facts = try commit(publication, plan, events)
             if facts.linkChanged { emitFlatImage(plan, events) }
             return facts
@@ -235,7 +235,7 @@ package struct ImageConverter: Sendable {
             observer.flatBegan(plan.reference)
             var entries: Int?
             defer { observer.flatEnded(plan.reference, entries: entries) }
-            let count = try publication.addFlat(try publication.mergedTree())
+            let count = try publication.addFlat(try publication.mergedTree { observer.warn($0) })
             let facts = try commit(publication, plan, events)
             entries = count
             endFields.append((.files, "\(count)"))

@@ -61,7 +61,16 @@ final class CernVMPublication: Publication {
         }
     }
 
-    func mergedTree() throws -> FlatTree {
+    func mergedTree(waiting: (String) -> Void) throws -> FlatTree {
+        guard plan.layers.contains(where: { !$0.isNew }) else { return try merge() }
+        // A server that publishes mounts its new revision in place of the one that the old layers are read from.
+        return try RepositoryLock.hold(inside: nil, waiting: waiting) {
+            try repository.waitForOthers(waiting)
+            return try merge()
+        }
+    }
+
+    private func merge() throws -> FlatTree {
         let trees = try image.trees()
         for (index, layer) in plan.layers.enumerated() where layer.isNew {
             guard let staged = image.stagedLayer(layer.descriptor.digest) else { continue }

@@ -38,7 +38,7 @@ final class DirectoryPublication: Publication {
         try repository.explaining { try image.addLayer(index, blob) }
     }
 
-    func mergedTree() throws -> FlatTree {
+    func mergedTree(waiting: (String) -> Void) throws -> FlatTree {
         try repository.explaining { try image.mergedTree(of: image.trees()) }
     }
 

@@ -151,8 +151,9 @@ package protocol Publication: AnyObject, Sendable {
 
     /// The merged tree of all layers, once every new one was added.
     ///
-    /// - Throws: `LayerError`, `SystemError`, `Interrupted`.
-    func mergedTree() throws -> FlatTree
+    /// - Parameter waiting: called where old layers can't be read yet, with what to tell the user.
+    /// - Throws: `LayerError`, `RepositoryError`, `SystemError`, `Interrupted`.
+    func mergedTree(waiting: (String) -> Void) throws -> FlatTree
 
     /// Takes the flat image: the merged tree's entries, each of which refers to a layer's file.
     ///

@@ -79,7 +79,8 @@ extension CernVMRepository {
     /// Waits until nobody else publishes, and cleans up what we left when we were killed.
     ///
     /// - Throws: `RepositoryError` where somebody's transaction is open that isn't ours to end.
-    func waitForOthers(until limit: UInt64, _ waiting: (String) -> Void) throws {
+    func waitForOthers(until limit: UInt64? = nil, _ waiting: (String) -> Void) throws {
+        let limit = limit ?? MonotonicClock.nanoseconds() + Self.patience
         var isSaid = false
         while let flag = spool.openTransaction {
             let ours = spool.operation

@@ -69,7 +69,14 @@ struct ServerSpool: Sendable {
     }
 
     /// The operation has ended.
-    func forgetOperation() { unlink(note) }
+    func forgetOperation() {
+        unlink(note)
+        // What a process left that was killed while it noted something.
+        let beginning = Files.lastComponent(of: note) + "."
+        for name in (try? DirectoryEntry.names(in: own)) ?? [] where name.hasPrefix(beginning) {
+            unlink("\(own)/\(name)")
+        }
+    }
 
     /// Whether a process publishes just now: it has the lock of that (`flock`), which `/proc/locks` tells without taking it.
     var isPublishing: Bool {
