@@ -78,7 +78,7 @@ struct CernVMInterruptionTests {
             $0[.configDigest]
         }
         #expect(Set(published).count == 2, "\(published)")
-        let leftovers = try DirectoryEntry.names(in: "\(server.spool)/ducc").filter { $0 != "untold" }
+        let leftovers = try DirectoryEntry.names(in: server.notes).filter { $0 != "untold" }
         #expect(leftovers.isEmpty, "\(leftovers)")
     }
 
@@ -99,13 +99,8 @@ struct CernVMInterruptionTests {
     @Test("killed together with the server: our own transaction is ended by the next run", arguments: steps)
     func killedTogether(step: String) throws {
         let running = try start(heldAt: step)
-        if server.isInTransaction {
-            // Within some milliseconds. Power that goes in those leaves a flag that nobody can tell whose it is.
-            let note = "\(server.spool)/ducc/operation.json"
-            try waitUntil("the flag is noted") { try text(of: note).contains("inode") }
-        }
-        let group = try #require(
-            pid_t(try runSuccessfully("pgrep", ["-P", "\(running.process.identifier)"]).filter(\.isNumber)))
+        try server.waitUntilFlagIsNoted()
+        let group = try #require(try CernVMServer.processGroup(startedBy: running))
         running.signal(SIGKILL)
         _ = kill(-group, SIGKILL)
         _ = try running.wait()
@@ -147,9 +142,7 @@ struct CernVMInterruptionTests {
 
     @Test("a reader that keeps a file open in the repository fails the image, not the repository")
     func openFile() throws {
-        try #require(try server.command("transaction", server.name).code == 0)
-        try Files.replace("/cvmfs/\(server.name)/file", with: [1], sync: false)
-        try #require(try server.command("publish", server.name).code == 0)
+        try converting.edit { try Files.replace("\($0)/file", with: [1], sync: false) }
         var file: SharedDescriptor? = SharedDescriptor(
             try OwnedDescriptor(opening: "/cvmfs/\(server.name)/file", O_RDONLY))
         let result = try convert("new")
@@ -164,10 +157,8 @@ struct CernVMInterruptionTests {
     @Test("a server that outlives its program and dies too is waited for, and its transaction ended")
     func outlived() throws {
         let first = try start(heldAt: "ingest-applied")
-        let note = "\(server.spool)/ducc/operation.json"
-        try waitUntil("the flag is noted") { try text(of: note).contains("inode") }
-        let group = try #require(
-            pid_t(try runSuccessfully("pgrep", ["-P", "\(first.process.identifier)"]).filter(\.isNumber)))
+        try server.waitUntilFlagIsNoted()
+        let group = try #require(try CernVMServer.processGroup(startedBy: first))
         first.signal(SIGKILL)
         _ = try first.wait()
         let second = try converting.start(arguments([]))

@@ -13,6 +13,7 @@ struct CernVMKilledTests {
     /// How long a step of the server takes at least, in milliseconds, so that kills hit it.
     private static let stay = 60
     private static let unpacking = "unpacking"
+    private static let steps = [unpacking] + CernVMInterruptionTests.steps
 
     init() throws {
         server = try CernVMServer()
@@ -63,7 +64,7 @@ struct CernVMKilledTests {
         try Self.image("image0").write(to: converting.layout, tag: "1")
         #expect(try converting.convert("oci:\(converting.layout):1").code == 0)
         var round = 0
-        for step in [Self.unpacking] + CernVMInterruptionTests.steps {
+        for step in Self.steps {
             for _ in 0..<wanted {
                 round += 1
                 let withServer = Bool.random(using: &generator)
@@ -82,7 +83,7 @@ struct CernVMKilledTests {
         #expect(try server.isWhole())
         // Where a server outlived its program, its note is there until another operation.
         #expect(try converting.convert("oci:\(converting.layout):1", "--convert-again").code == 0)
-        let left = try DirectoryEntry.names(in: "\(server.spool)/ducc").filter { $0 != "untold" }
+        let left = try DirectoryEntry.names(in: server.notes).filter { $0 != "untold" }
         #expect(left.isEmpty, "\(left)")
         // Each image was told of, also where the run was killed that published it.
         let told = try converting.events().filter { $0.action == .publishImage }.compactMap {
@@ -92,7 +93,7 @@ struct CernVMKilledTests {
         print(
             "kills per step:",
             hits.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", "))
-        for step in [Self.unpacking] + CernVMInterruptionTests.steps {
+        for step in Self.steps {
             #expect(hits[step, default: 0] >= TestScale.count(1, long: 5), "\(step) was hardly ever hit")
         }
     }
@@ -116,15 +117,8 @@ struct CernVMKilledTests {
         while try !hasBegun(), poll(&descriptor, 1, 1) == 0 {}
         // The instant itself: wherever it is then.
         let isOver = poll(&descriptor, 1, step == Self.unpacking ? delay / 20 : delay) != 0
-        if withServer, server.isInTransaction {
-            // Within some milliseconds. Power that goes in those leaves a flag that nobody can tell whose it is.
-            let note = "\(server.spool)/ducc/operation.json"
-            try waitUntil("the flag is noted, or gone") {
-                !server.isInTransaction || (try? text(of: note).contains("inode")) == true
-            }
-        }
-        let group = pid_t(
-            try run("pgrep", ["-P", "\(running.process.identifier)"]).output.filter(\.isNumber))
+        if withServer { try server.waitUntilFlagIsNoted() }
+        let group = try CernVMServer.processGroup(startedBy: running)
         running.signal(SIGKILL)
         if withServer, let group { _ = Glibc.kill(-group, SIGKILL) }
         _ = try running.wait()

@@ -160,9 +160,7 @@ struct CernVMTests {
 
     @Test("what is in the way of an image is named, and nothing is published")
     func inTheWay() throws {
-        #expect(try server.command("transaction", server.name).code == 0)
-        try Files.replace("/cvmfs/\(server.name)/localhost", with: [], sync: false)
-        #expect(try server.command("publish", server.name).code == 0)
+        try converting.edit { try Files.replace("\($0)/localhost", with: [], sync: false) }
         let result = try convert(TestImage([layer("a")]))
         #expect(result.code == 1 && result.errors.contains("localhost is in the way"), "\(result.errors)")
         #expect(try server.operations().count == 2 && server.isWhole())
@@ -173,9 +171,7 @@ struct CernVMTests {
         let written = try TestImage([layer("a")]).write(to: converting.layout, tag: "1")
         let digest = written.layers[0]
         let path = ".layers/\(digest.prefix(2))/\(digest)/layerfs"
-        #expect(try server.command("transaction", server.name).code == 0)
-        try Files.makeDirectories("/cvmfs/\(server.name)/\(path)/left")
-        #expect(try server.command("publish", server.name).code == 0)
+        try converting.edit { try Files.makeDirectories("\($0)/\(path)/left") }
         #expect(try converting.convert("oci:\(converting.layout):1").code == 0)
         #expect(try text(of: converting.path("\(path)/a")) == "a")
         #expect(!Files.exists(converting.path("\(path)/left")))

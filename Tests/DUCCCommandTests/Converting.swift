@@ -52,10 +52,9 @@ final class Converting: Sendable {
 
     /// The lock is one's own, so that tests side by side don't wait for each other.
     var environment: [String: String] {
-        ["DUCC_LOCK_FILE": directory.path("lock"), "TZ": "UTC"].merging(
-            server == nil
-                ? [:] : CernVMServer.environment.merging(["DUCC_TMP_DIR": temporary]) { $1 }
-        ) { $1 }
+        let own = ["DUCC_LOCK_FILE": directory.path("lock"), "TZ": "UTC"]
+        if server == nil { return own }
+        return own.merging(["DUCC_TMP_DIR": temporary]) { $1 }.merging(CernVMServer.environment) { $1 }
     }
 
     /// Runs the program with the notification file.
@@ -87,9 +86,9 @@ final class Converting: Sendable {
     /// - Parameter change: is given the path at which it can be written.
     func edit(_ change: (String) throws -> Void) throws {
         guard let server else { return try change(repository) }
-        try runSuccessfully("\(CernVMServer.programs)/cvmfs_server", ["transaction", server.name])
+        try #require(try server.command("transaction", server.name).code == 0)
         try change("/cvmfs/\(server.name)")
-        try runSuccessfully("\(CernVMServer.programs)/cvmfs_server", ["publish", server.name])
+        try #require(try server.command("publish", server.name).code == 0)
     }
 
     /// A path in the repository.

@@ -40,6 +40,22 @@ package final class CernVMServer: Sendable {
     /// Whether a transaction is open.
     package var isInTransaction: Bool { Files.exists("\(spool)/in_transaction.lock") }
 
+    /// Where the program under test notes what it does here.
+    package var notes: String { "\(spool)/ducc" }
+
+    /// Waits until the flag of the transaction that is open is noted as the program's own, or gone. That takes some
+    /// milliseconds: power that goes in those leaves a flag that nobody can tell whose it is.
+    package func waitUntilFlagIsNoted() throws {
+        try waitUntil("the flag is noted, or gone") {
+            !isInTransaction || (try? text(of: "\(notes)/operation.json").contains("inode")) == true
+        }
+    }
+
+    /// The process group of the command that a program runs just now; nil where it runs none.
+    package static func processGroup(startedBy program: RunningCommand) throws -> pid_t? {
+        pid_t(try run("pgrep", ["-P", "\(program.process.identifier)"]).output.filter(\.isNumber))
+    }
+
     /// Runs a command of the server.
     @discardableResult
     package func command(_ arguments: String...) throws -> CommandResult {
