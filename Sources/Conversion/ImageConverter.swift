@@ -149,7 +149,7 @@ package struct ImageConverter: Sendable {
     private func isUnchanged(_ record: ImageRecord, _ source: any ImageSource) throws -> Bool {
         guard !options.convertAgain, !options.overwriteLayers,
             record.requestedPlatform == options.platform.description,
-            repository.isComplete(record, options.contents)
+            try repository.isComplete(record, options.contents)
         else { return false }
         return try source.currentDigest().description == record.referenceDigest
     }
@@ -186,7 +186,7 @@ package struct ImageConverter: Sendable {
         }
         let replacesFlat = options.convertAgain || options.overwriteLayers
         let builds =
-            options.contents.flat && (replacesFlat || !repository.hasFlatImage(manifest.config.digest))
+            try options.contents.flat && (replacesFlat || !repository.hasFlatImage(manifest.config.digest))
         let opened = OpenedBlobs()
         let plan = PublicationPlan(
             reference: reference, referenceDigest: referenceDigest, manifestBytes: document.bytes,
@@ -209,33 +209,33 @@ package struct ImageConverter: Sendable {
                 try addLayer(fresh[position], plan, to: publication, from: source, opened, events, transfer)
             }
         } catch { throw transfer.failure ?? error }
-        let facts: PublicationFacts
-        if options.contents.flat {
-            facts = try publishFlat(publication, plan, builds: builds, hasFresh: !fresh.isEmpty, events)
-        } else {
-            if !fresh.isEmpty { _ = try publication.mergedTree { observer.warn($0) } }
-            facts = try commit(publication, plan, events)
-        }
+        let facts =
+            builds
+            ? try publishFlat(publication, plan, events)
+            : try publishOther(publication, plan, merges: !fresh.isEmpty, events)
         events.emit(.publishImage, imageFields(plan))
         if events.areWritten { noteAnnounced(reference, reference.publicPath) }
         for loss in facts.lost { observer.warn("\(reference): the repository did not keep \(loss)") }
     }
 
-    private func publishFlat(
-        _ publication: any Publication, _ plan: PublicationPlan, builds: Bool, hasFresh: Bool,
-        _ events: ConversionEvents
+    /// Publishes an image whose flat image is there, or not wanted.
+    private func publishOther(
+        _ publication: any Publication, _ plan: PublicationPlan, merges: Bool, _ events: ConversionEvents
     ) throws -> PublicationFacts {
-        guard builds else {
-            if hasFresh { _ = try publication.mergedTree { observer.warn($0) } }
-            let facts = try commit(publication, plan, events)
-            if facts.linkChanged { emitFlatImage(plan, events) }
-            return facts
-        }
-        return try events.pair(.startFlatConversion, .endFlatConversion) { endFields in
+        if merges { _ = try merge(publication, plan, makingFlat: false) }
+        let facts = try commit(publication, plan, events)
+        if facts.linkChanged { emitFlatImage(plan, events) }
+        return facts
+    }
+
+    private func publishFlat(
+        _ publication: any Publication, _ plan: PublicationPlan, _ events: ConversionEvents
+    ) throws -> PublicationFacts {
+        try events.pair(.startFlatConversion, .endFlatConversion) { endFields in
             observer.flatBegan(plan.reference)
             var entries: Int?
             defer { observer.flatEnded(plan.reference, entries: entries) }
-            let count = try publication.addFlat(try publication.mergedTree { observer.warn($0) })
+            let count = try merge(publication, plan, makingFlat: true)
             let facts = try commit(publication, plan, events)
             entries = count
             endFields.append((.files, "\(count)"))
@@ -244,10 +244,18 @@ package struct ImageConverter: Sendable {
         }
     }
 
+    private func merge(
+        _ publication: any Publication, _ plan: PublicationPlan, makingFlat: Bool
+    ) throws -> Int {
+        try attempting(plan.reference, unless: { !publication.triesAgain }) {
+            try publication.merge(makingFlat: makingFlat) { observer.warn($0) }
+        }
+    }
+
     private func commit(
         _ publication: any Publication, _ plan: PublicationPlan, _ events: ConversionEvents
     ) throws -> PublicationFacts {
-        let facts = try attempting(plan.reference, unless: { !publication.commitsAgain }) {
+        let facts = try attempting(plan.reference, unless: { !publication.triesAgain }) {
             try publication.commit { observer.warn($0) }
         }
         for digest in facts.publishedLayers { events.emit(.publishLayer, [(.layerDigest, digest.hex)]) }
@@ -312,10 +320,11 @@ package struct ImageConverter: Sendable {
     ) throws -> [PlannedLayer] {
         let history = configuration.history.filter { !$0.emptyLayer }
         var seen: Set<Digest> = []
+        let present = options.overwriteLayers ? [] : try repository.layers(of: manifest)
         return try manifest.layers.enumerated().compactMap { index, descriptor in
             let created =
                 history.count == manifest.layers.count ? history[index].created : configuration.created
-            let isMissing = options.overwriteLayers || !repository.hasLayer(descriptor.digest)
+            let isMissing = !present.contains(descriptor.digest)
             if descriptor.layerKind == .foreign, needed, isMissing, !seen.contains(descriptor.digest),
                 let why = try whyForeignIsMissing(descriptor, source, opened)
             {

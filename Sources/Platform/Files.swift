@@ -88,7 +88,7 @@ public enum Files {
         _ path: String, mode: mode_t = 0o644, sync: Bool = true, at directory: CInt = currentDirectory,
         write: (_ file: CInt, _ temporary: String) throws(SystemError) -> Void
     ) throws(SystemError) {
-        let temporary = "\(path).\(RandomIdentifier.hex(8)).tmp"
+        let temporary = "\(path).\(RandomIdentifier.hex(8))\(temporarySuffix)"
         do throws(SystemError) {
             let file = try OwnedDescriptor(
                 opening: temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, at: directory)
@@ -103,6 +103,15 @@ public enum Files {
             throw error
         }
         if sync { try syncDirectory(of: path, at: directory) }
+    }
+
+    private static let temporarySuffix = ".tmp"
+
+    /// Removes what `replace` left in a directory where its process was killed. Called where nobody replaces a file there.
+    public static func removeTemporaries(in directory: String) {
+        for name in (try? DirectoryEntry.names(in: directory)) ?? [] where name.hasSuffix(temporarySuffix) {
+            unlink("\(directory)/\(name)")
+        }
     }
 
     /// Forces the directory that holds `path` to disk, so that the name itself survives a crash.

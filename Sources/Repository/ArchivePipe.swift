@@ -15,8 +15,6 @@ final class ArchivePipe: ByteSink {
     private static let blockSize = 512
     /// PIPE_BUF on Linux (pipe(7)).
     private static let atomicSize = 4096
-    /// How long until it is watched again, in milliseconds.
-    private static let pause: CInt = 10
     /// How much waits to be written.
     private static let capacity = 1 << 20
 
@@ -48,17 +46,10 @@ final class ArchivePipe: ByteSink {
         if waiting.count >= Self.capacity { try flush(isLast: false) }
     }
 
-    /// Writes what is left, the archive's end, as one piece, and watches until there is nothing more to watch for.
+    /// Writes what is left, the archive's end, as one piece.
     ///
     /// - Throws: as `write`.
-    func finish() throws {
-        try flush(isLast: true)
-        var descriptor = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
-        while true {
-            look()
-            if isWatched || poll(&descriptor, 1, Self.pause) != 0 { return }
-        }
-    }
+    func finish() throws { try flush(isLast: true) }
 
     private func look() { if !isWatched { isWatched = watch() } }
 
@@ -95,7 +86,7 @@ final class ArchivePipe: ByteSink {
                 pollfd(fd: reader, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: Interruption.descriptor, events: Int16(POLLIN), revents: 0),
             ]
-            poll(&descriptors, nfds_t(descriptors.count), isWatched ? -1 : Self.pause)
+            poll(&descriptors, nfds_t(descriptors.count), isWatched ? -1 : ServerCommand.pause)
             look()
             // It may have left children behind that have the pipe open and will never read.
             if descriptors[1].revents != 0 {

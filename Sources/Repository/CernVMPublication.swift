@@ -38,11 +38,15 @@ final class CernVMPublication: Publication {
         let hidden: [[UInt8]: [[UInt8]]]
     }
 
-    let commitsAgain = true
+    let triesAgain = true
 
-    init(_ repository: CernVMRepository, _ plan: PublicationPlan) throws {
+    private let directory: String
+
+    /// - Parameter directory: where the image is put together.
+    /// - Throws: `RepositoryError`, `SystemError`.
+    init(_ repository: CernVMRepository, _ plan: PublicationPlan, in directory: String) throws {
         self.repository = repository
-        let directory = repository.temporaryDirectory
+        self.directory = directory
         try StagedImage.checkSpace(plan, in: directory, "the temporary directory")
         image = try StagedImage(plan, over: repository.content, in: directory, marksUntold: false)
     }
@@ -56,21 +60,29 @@ final class CernVMPublication: Publication {
         do { return try body() } catch let error as SystemError where [ENOSPC, EDQUOT].contains(error.code) {
             throw RepositoryError(
                 .refused,
-                "the temporary directory \(repository.temporaryDirectory) is full: \(error): name a larger one with "
+                "the temporary directory \(directory) is full: \(error): name a larger one with "
                     + "--temporary-dir")
         }
     }
 
-    func mergedTree(waiting: (String) -> Void) throws -> FlatTree {
-        guard plan.layers.contains(where: { !$0.isNew }) else { return try merge() }
-        // A server that publishes mounts its new revision in place of the one that the old layers are read from.
+    func merge(makingFlat: Bool, waiting: (String) -> Void) throws -> Int {
+        guard plan.layers.contains(where: { image.stagedLayer($0.descriptor.digest) == nil }) else {
+            return try merge(makingFlat: makingFlat)
+        }
+        // A server that publishes mounts its new revision in place of the one that the old layers are read from, and
+        // fails where somebody has a directory of that open: none of ours is when the lock goes.
         return try RepositoryLock.hold(inside: nil, waiting: waiting) {
             try repository.waitForOthers(waiting)
-            return try merge()
+            return try merge(makingFlat: makingFlat)
         }
     }
 
-    private func merge() throws -> FlatTree {
+    private func merge(makingFlat: Bool) throws -> Int {
+        let tree = try mergedTree()
+        return makingFlat ? try explaining { try writeFlat(tree) } : 0
+    }
+
+    private func mergedTree() throws -> FlatTree {
         let trees = try image.trees()
         for (index, layer) in plan.layers.enumerated() where layer.isNew {
             guard let staged = image.stagedLayer(layer.descriptor.digest) else { continue }
@@ -80,8 +92,6 @@ final class CernVMPublication: Publication {
         }
         return try image.mergedTree(of: trees)
     }
-
-    func addFlat(_ tree: FlatTree) throws -> Int { try explaining { try writeFlat(tree) } }
 
     /// Writes the flat image's entries into a file: what they are is known only as long as nothing is published.
     private func writeFlat(_ tree: FlatTree) throws -> Int {
@@ -134,11 +144,10 @@ final class CernVMPublication: Publication {
 
         let linkChanged =
             plan.contents.flat && (!image.isLinked || !isNoted || old?.unannounced?.flat == true)
-        let known = isNoted ? old?.unannounced?.layers ?? [] : []
-        let published = plan.layers.indices.filter { index in
-            layers.contains(index)
-                || plan.isAnnounced && known.contains(plan.layers[index].descriptor.digest.hex)
-        }.map { plan.layers[$0].descriptor.digest }
+        // Those of the image that was here too, though this one may not have them.
+        let known = plan.isAnnounced ? old?.unannounced?.layers.compactMap(Digest.init(sha256Hex:)) ?? [] : []
+        let new = layers.map { plan.layers[$0].descriptor.digest }
+        let published = known.filter { !new.contains($0) } + new
         let unannounced = ImageRecord.Unannounced(
             layers: published.map(\.hex),
             flat: plan.contents.flat && (linkChanged || image.flatEntries != nil))
@@ -147,7 +156,12 @@ final class CernVMPublication: Publication {
         let answer = try repository.ingest(
             ["-t", "-", "-b", repository.archiveBase, "-k"], waiting: waiting
         ) { [self] pipe in
-            record = try write(layers, writesFlat, unannounced, into: pipe)
+            record = try write(layers, writesFlat, into: pipe) { [repository, plan] record in
+                guard plan.isAnnounced else { return }
+                try repository.spool.note(
+                    ServerSpool.Untold(published: record.published, unannounced: unannounced),
+                    of: plan.reference.publicPath, over: old?.published)
+            }
         }
         try judge(answer, record, waiting)
         return PublicationFacts(publishedLayers: published, linkChanged: linkChanged, lost: record.lost)
@@ -171,9 +185,11 @@ final class CernVMPublication: Publication {
                 : "cvmfs_server ingest failed with \(answer.status): \(answer.reason)")
     }
 
+    /// - Parameter note: called with the record before it may become visible: whoever finds it published and this process
+    ///   gone tells of it.
     /// - Returns: the record that is in it.
     private func write(
-        _ layers: [Int], _ writesFlat: Bool, _ unannounced: ImageRecord.Unannounced, into pipe: ArchivePipe
+        _ layers: [Int], _ writesFlat: Bool, into pipe: ArchivePipe, note: (ImageRecord) throws -> Void
     ) throws -> ImageRecord {
         let archive = try ServerArchive(content, prefix: prefix, pipe)
         var lost = image.lost
@@ -197,12 +213,7 @@ final class CernVMPublication: Publication {
             try archive.addMark(ofCatalogue: flat)
         }
         let record = image.record(nil, lost: lost.phrases)
-        // Before it becomes visible: whoever finds it published and this process gone tells of it.
-        if plan.isAnnounced {
-            try repository.spool.note(
-                ServerSpool.Untold(published: record.published, unannounced: unannounced),
-                of: plan.reference.publicPath)
-        }
+        try note(record)
         let metadata = RepositoryLayout.imageMetadata(plan.reference.publicPath)
         try archive.addFile("\(metadata)/\(RepositoryLayout.manifestName)", plan.manifestBytes)
         try archive.addFile("\(metadata)/\(RepositoryLayout.recordName)", try RepositoryJSON.encode(record))

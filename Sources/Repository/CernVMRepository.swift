@@ -8,14 +8,14 @@ import Platform
 /// A repository of CernVM-FS, or a directory in one.
 package struct CernVMRepository: ImageRepository {
     package let name: String
-    package let content: RepositoryContent
+    let content: RepositoryContent
     /// The repository's own name, as the server knows it.
     let server: String
     /// The directory in it that images go to; empty for its root.
     let base: String
     let spool: ServerSpool
-    /// Where images are put together.
-    let temporaryDirectory: String
+    /// Where images are put together; nil: it is only read.
+    let temporaryDirectory: String?
     /// Whether it is published through a gateway, which gives a lease on one path at a time.
     let isBehindGateway: Bool
 
@@ -23,10 +23,10 @@ package struct CernVMRepository: ImageRepository {
     ///
     /// - Parameters:
     ///   - name: `NAME`, or a path below `/cvmfs/`; a directory in the repository may follow.
-    ///   - temporaryDirectory: has to have room for the unpacked layers of what is published at a time.
-    ///   - create: whether it is opened to be written.
-    /// - Throws: `RepositoryError` where this is no publisher node of that repository.
-    package init(_ name: String, temporaryDirectory: String, create: Bool) throws(RepositoryError) {
+    ///   - temporaryDirectory: has to have room for the unpacked layers of what is published at a time; nil: the repository
+    ///     is only read.
+    /// - Throws: `RepositoryError` where this is no publisher node of that repository, `Interrupted`.
+    package init(_ name: String, temporaryDirectory: String?) throws {
         let path = name.hasPrefix("/cvmfs/") ? String(name.dropFirst("/cvmfs/".count)) : name
         let parts = path.split(separator: "/").map(String.init)
         guard let server = parts.first, !parts.contains("."), !parts.contains(".."),
@@ -46,11 +46,11 @@ package struct CernVMRepository: ImageRepository {
         isBehindGateway = Self.setting("CVMFS_UPSTREAM_STORAGE", of: server)?.hasPrefix("gw,") == true
         content = RepositoryContent(root: base.isEmpty ? spool.mounted : "\(spool.mounted)/\(base)")
         try Self.checkServer(server, name)
-        try checkMount()
-        if create {
+        if let temporaryDirectory {
             Staging.clean(in: temporaryDirectory)
             recover()
         }
+        _ = try waitForMount()
     }
 
     private static func isPlain(_ byte: UInt8) -> Bool {
@@ -90,21 +90,37 @@ package struct CernVMRepository: ImageRepository {
         }
     }
 
-    /// Looks whether the last revision is mounted: where it isn't, nothing would seem to be published.
-    private func checkMount() throws(RepositoryError) {
-        if isMounted { return }
-        // After a reboot the server mounts it when it is asked.
-        _ = try? ServerCommand.run(["mount", server], isInterruptible: true)
-        guard !isMounted else { return }
-        throw RepositoryError(
-            .refused, "\(server) is not mounted at \(spool.mounted): cvmfs_server mount \(server) does that")
+    /// How often one revision after the other may come while something is read.
+    private static let readings = 50
+
+    package func reading<Result>(_ body: (RepositoryContent) throws -> Result) throws -> Result {
+        for _ in 0..<Self.readings {
+            let mount = try waitForMount()
+            let result = Swift.Result { try body(content) }
+            // Else a server mounted another revision meanwhile: then nothing seems to be there, or a part.
+            if spool.mount == mount { return try result.get() }
+        }
+        throw RepositoryError(.refused, "\(server) is published faster than it can be read: try again later")
     }
 
-    private var isMounted: Bool {
-        let mounts = (try? Files.read("/proc/self/mountinfo", limit: 16 << 20)) ?? []
-        // ID, parent, device, root, mount point (proc_pid_mountinfo(5)).
-        return String(decoding: mounts, as: UTF8.self).split(separator: "\n").contains { line in
-            line.split(separator: " ").dropFirst(4).first.map(String.init) == spool.mounted
+    /// Waits until a revision is mounted: where none is, nothing would seem to be published.
+    ///
+    /// - Throws: `RepositoryError`, `Interrupted`.
+    private func waitForMount() throws -> ServerSpool.Mount {
+        let limit = MonotonicClock.nanoseconds() + Self.patience
+        while true {
+            if let mount = spool.mount { return mount }
+            // While somebody publishes it is about to be mounted again. After a reboot, or where a server was killed just
+            // then, it is mounted on request.
+            let isPublishing = spool.isPublishing
+            if !isPublishing { _ = try? ServerCommand.run(["mount", server], isInterruptible: true) }
+            if let mount = spool.mount { return mount }
+            guard isPublishing || spool.isPublishing, MonotonicClock.nanoseconds() < limit else {
+                throw RepositoryError(
+                    .refused,
+                    "\(server) is not mounted at \(spool.mounted): cvmfs_server mount \(server) does that")
+            }
+            try Interruption.sleep(milliseconds: 20)
         }
     }
 
@@ -115,9 +131,9 @@ package struct CernVMRepository: ImageRepository {
     var archiveBase: String { isBehindGateway && !base.isEmpty ? base : "/" }
 
     package func record(_ publicPath: String) throws -> ImageRecord? {
-        guard var record = try content.record(publicPath) else { return nil }
-        if let untold = spool.untold(publicPath), untold.published == record.published {
-            record.unannounced = untold.unannounced
+        guard var record = try reading({ try $0.record(publicPath) }) else { return nil }
+        if let untold = spool.untold(publicPath, published: record.published) {
+            record.unannounced = untold
         }
         return record
     }
@@ -125,6 +141,9 @@ package struct CernVMRepository: ImageRepository {
     package func noteAnnounced(_ publicPath: String) { spool.forgetUntold(publicPath) }
 
     package func begin(_ plan: PublicationPlan) throws -> any Publication {
-        try CernVMPublication(self, plan)
+        guard let temporaryDirectory else {
+            throw RepositoryError(.refused, "\(name) was opened to be read")
+        }
+        return try CernVMPublication(self, plan, in: temporaryDirectory)
     }
 }

@@ -22,7 +22,7 @@ final class DirectoryPublication: Publication {
     private var staging: Staging { image.staging }
 
     /// A file system that refused something refuses it a moment later too.
-    let commitsAgain = false
+    let triesAgain = false
 
     private static let stagedFlat = "flat"
 
@@ -38,12 +38,11 @@ final class DirectoryPublication: Publication {
         try repository.explaining { try image.addLayer(index, blob) }
     }
 
-    func mergedTree(waiting: (String) -> Void) throws -> FlatTree {
-        try repository.explaining { try image.mergedTree(of: image.trees()) }
-    }
-
-    func addFlat(_ tree: FlatTree) throws -> Int {
-        try repository.explaining { try build(tree) }
+    func merge(makingFlat: Bool, waiting: (String) -> Void) throws -> Int {
+        try repository.explaining {
+            let tree = try image.mergedTree(of: image.trees())
+            return makingFlat ? try build(tree) : 0
+        }
     }
 
     private func build(_ tree: FlatTree) throws -> Int {
@@ -106,7 +105,7 @@ final class DirectoryPublication: Publication {
         var seen: Set<Digest> = []
         for (index, layer) in plan.layers.enumerated() {
             let digest = layer.descriptor.digest
-            if layer.isNew, plan.replacesLayers || !repository.hasLayer(digest) {
+            if layer.isNew, plan.replacesLayers || !repository.content.hasLayer(digest) {
                 try place(
                     "\(staging.path)/\(StagedImage.name(ofLayer: index))", RepositoryLayout.layer(digest))
             } else {
@@ -135,7 +134,7 @@ final class DirectoryPublication: Publication {
     /// Puts the flat image into its place, unless another publication did so meanwhile.
     private func publishFlatImage() throws(SystemError) {
         guard image.flatEntries != nil else { return }
-        if repository.hasFlatImage(plan.configurationDigest), !plan.replacesFlat { return }
+        if repository.content.hasFlatImage(plan.configurationDigest), !plan.replacesFlat { return }
         try place("\(staging.path)/\(Self.stagedFlat)", RepositoryLayout.flatImage(plan.configurationDigest))
     }
 

@@ -6,8 +6,7 @@ import Platform
 
 /// A repository in a directory.
 package struct DirectoryRepository: ImageRepository {
-    /// What is in it.
-    package let content: RepositoryContent
+    let content: RepositoryContent
 
     /// The repository's directory, absolute.
     var root: String { content.root }
@@ -60,6 +59,10 @@ package struct DirectoryRepository: ImageRepository {
     /// Whether a repository's name means a directory.
     package static func isDirectoryName(_ name: String) -> Bool {
         ["/", "./", "../", "file:"].contains { name.hasPrefix($0) } && !name.hasPrefix("/cvmfs/")
+    }
+
+    package func reading<Result>(_ body: (RepositoryContent) throws -> Result) throws -> Result {
+        try body(content)
     }
 
     package func noteAnnounced(_ publicPath: String) throws {

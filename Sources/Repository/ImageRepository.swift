@@ -24,12 +24,15 @@ package protocol ImageRepository: Sendable {
     /// The repository's name, or its absolute path: `repository` of the events.
     var name: String { get }
 
-    /// What is in it.
-    var content: RepositoryContent { get }
+    /// Reads what is in it, as it is at one moment.
+    ///
+    /// - Parameter body: reads; called again where what it saw may be of two moments. It holds nothing open.
+    /// - Throws: `RepositoryError` where it can't be read, `Interrupted`, what `body` throws.
+    func reading<Result>(_ body: (RepositoryContent) throws -> Result) throws -> Result
 
     /// What is known of the image published at a path; nil where there is none.
     ///
-    /// - Throws: `SystemError` where it can't be told.
+    /// - Throws: `RepositoryError`, `SystemError` where it can't be told, `Interrupted`.
     func record(_ publicPath: String) throws -> ImageRecord?
 
     /// Notes that everything that became visible of an image was told of.
@@ -44,22 +47,36 @@ package protocol ImageRepository: Sendable {
 }
 
 extension ImageRepository {
-    package func record(_ publicPath: String) throws -> ImageRecord? { try content.record(publicPath) }
+    package func record(_ publicPath: String) throws -> ImageRecord? {
+        try reading { try $0.record(publicPath) }
+    }
 
-    /// All images, sorted by public path.
+    /// The images that are there, whole, sorted by public path.
     ///
-    /// - Throws: `SystemError`.
-    package func records() throws -> [ImageRecord] { try content.records() }
+    /// - Throws: `RepositoryError`, `SystemError`, `Interrupted`.
+    package func records() throws -> [ImageRecord] {
+        try reading { content in try content.records().filter { content.isComplete($0, $0.contents) } }
+    }
 
-    /// Whether a layer is there, whole.
-    package func hasLayer(_ digest: Digest) -> Bool { content.hasLayer(digest) }
+    /// Which of an image's layers are there, whole.
+    ///
+    /// - Throws: `RepositoryError`, `Interrupted`.
+    package func layers(of manifest: Manifest) throws -> Set<Digest> {
+        try reading { content in Set(manifest.layers.map(\.digest).filter(content.hasLayer)) }
+    }
 
     /// Whether the flat image of a configuration is there, whole.
-    package func hasFlatImage(_ configuration: Digest) -> Bool { content.hasFlatImage(configuration) }
+    ///
+    /// - Throws: `RepositoryError`, `Interrupted`.
+    package func hasFlatImage(_ configuration: Digest) throws -> Bool {
+        try reading { $0.hasFlatImage(configuration) }
+    }
 
     /// Whether everything that is wanted of an image is there and visible.
-    package func isComplete(_ record: ImageRecord, _ contents: PublishedContents) -> Bool {
-        content.isComplete(record, contents)
+    ///
+    /// - Throws: `RepositoryError`, `Interrupted`.
+    package func isComplete(_ record: ImageRecord, _ contents: PublishedContents) throws -> Bool {
+        try reading { $0.isComplete(record, contents) }
     }
 }
 
@@ -137,9 +154,8 @@ package struct PublicationPlan: Sendable {
     }
 }
 
-/// An image on its way into a repository: `addLayer` for each new layer, from any number of threads, then `addFlat`
-/// where a flat image is wanted, then `commit`, and `abandon` at last; or `abandon` at any point. After an error only
-/// `abandon` may follow.
+/// An image on its way into a repository: `addLayer` for each new layer, from any number of threads, then `merge`, then
+/// `commit`, and `abandon` at last; or `abandon` at any point. What failed may be tried again where `triesAgain` says so.
 package protocol Publication: AnyObject, Sendable {
     /// Takes a new layer.
     ///
@@ -149,17 +165,13 @@ package protocol Publication: AnyObject, Sendable {
     /// - Throws: `LayerError`, `ArchiveError`, `SystemError`, `Interrupted`, or the stream's error.
     func addLayer(_ index: Int, _ blob: VerifiedStream) throws -> LayerFacts
 
-    /// The merged tree of all layers, once every new one was added.
+    /// Puts the layers over each other, once every new one was added, and makes the flat image where it is wanted: the
+    /// merged tree's entries, each of which refers to a layer's file.
     ///
     /// - Parameter waiting: called where old layers can't be read yet, with what to tell the user.
-    /// - Throws: `LayerError`, `RepositoryError`, `SystemError`, `Interrupted`.
-    func mergedTree(waiting: (String) -> Void) throws -> FlatTree
-
-    /// Takes the flat image: the merged tree's entries, each of which refers to a layer's file.
-    ///
-    /// - Returns: how many entries it has.
-    /// - Throws: `SystemError`, `Interrupted`.
-    func addFlat(_ tree: FlatTree) throws -> Int
+    /// - Returns: how many entries the flat image has; 0 where none is made.
+    /// - Throws: `LayerError` where they don't fit, `RepositoryError`, `SystemError`, `Interrupted`.
+    func merge(makingFlat: Bool, waiting: (String) -> Void) throws -> Int
 
     /// Makes the image visible, all of it in one step, and durable.
     ///
@@ -168,8 +180,8 @@ package protocol Publication: AnyObject, Sendable {
     ///   one may be there, whole, and are reused.
     func commit(waiting: (String) -> Void) throws -> PublicationFacts
 
-    /// Whether `commit` may be tried again after it failed.
-    var commitsAgain: Bool { get }
+    /// Whether `merge` and `commit` may be tried again after they failed.
+    var triesAgain: Bool { get }
 
     /// Throws away what was not committed, or what a commit left over.
     func abandon()

@@ -6,13 +6,13 @@ package enum Repositories {
     /// `/cvmfs/`; any other is one of CernVM-FS.
     ///
     /// - Parameters:
-    ///   - temporaryDirectory: where images for CernVM-FS are put together.
-    ///   - create: whether it is opened to be written: an absent directory is made, its parent being there.
-    /// - Throws: `RepositoryError` where there is none.
-    package static func open(
-        _ name: String, temporaryDirectory: String, create: Bool
-    ) throws(RepositoryError) -> any ImageRepository {
-        if DirectoryRepository.isDirectoryName(name) { return try DirectoryRepository(name, create: create) }
-        return try CernVMRepository(name, temporaryDirectory: temporaryDirectory, create: create)
+    ///   - temporaryDirectory: where images for CernVM-FS are put together; nil: the repository is only read. Else an absent
+    ///     directory is made, its parent being there.
+    /// - Throws: `RepositoryError` where there is none, `Interrupted`.
+    package static func open(_ name: String, temporaryDirectory: String?) throws -> any ImageRepository {
+        if DirectoryRepository.isDirectoryName(name) {
+            return try DirectoryRepository(name, create: temporaryDirectory != nil)
+        }
+        return try CernVMRepository(name, temporaryDirectory: temporaryDirectory)
     }
 }

@@ -33,6 +33,9 @@ struct ServerCommand {
         "no space", "panic", "truncated", "damaged", "permission denied", "error", "cannot", "unable",
         "impossible", "failed", "not in a transaction", "aborted",
     ]
+    /// How long until what it does is looked at again, in milliseconds. Whoever is killed within this time together with
+    /// the server leaves something of which nobody can tell whose it is.
+    static let pause: CInt = 1
     /// So much of what it writes is looked at.
     private static let outputLimit = 64 << 10
     /// How long a server has, in milliseconds, to give up an archive that was cut.
@@ -42,7 +45,7 @@ struct ServerCommand {
     ///
     /// - Parameters:
     ///   - began: told of its process group, once it runs.
-    ///   - watch: called again and again while it reads its archive, until it returns true.
+    ///   - watch: called again and again, until it returns true.
     ///   - isInterruptible: whether it is ended where a signal asks this process to stop: one that changes nothing.
     ///   - archive: writes what it reads; nil: it has nothing to read.
     /// - Returns: how it ended, also where the archive could not be written to its end.
@@ -76,6 +79,11 @@ struct ServerCommand {
                 try sink.finish()
             } catch let error as SystemError where error.code == EPIPE {
             } catch { failure = error }
+        }
+        if failure == nil {
+            let end = try child.endDescriptor()
+            var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
+            while !watch(), poll(&descriptor, 1, pause) == 0 {}
         }
         if isInterruptible { try waitOrInterrupt(child) }
         let status = failure == nil ? child.wait() : try waitForRefusal(child)

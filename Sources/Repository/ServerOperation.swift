@@ -6,7 +6,7 @@ import Platform
 
 extension CernVMRepository {
     /// How long somebody else's publishing, or lease, is waited for.
-    private static let patience: UInt64 = 30 * 60 * 1_000_000_000
+    static let patience: UInt64 = 30 * 60 * 1_000_000_000
     private static let pause = 500
 
     /// Runs `ingest` with an archive.

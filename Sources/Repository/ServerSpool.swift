@@ -5,6 +5,7 @@
 // before an operation that it begins, and with it the flag's inode and time as soon as that is there. A flag that is not
 // the noted one is somebody else's, whatever else the note says, and is never touched.
 
+import CLinux
 import FoundationEssentials
 import Glibc
 import Images
@@ -44,6 +45,29 @@ struct ServerSpool: Sendable {
         let nanoseconds: Int
     }
 
+    // MARK: - The mounted revision
+
+    /// A revision's mount, as one of many that there are one after the other.
+    struct Mount: Equatable {
+        /// Its lines in the table of mounts: its number there may be used again.
+        fileprivate let lines: [Substring]
+        /// What the file system says of itself (`attr -g revision`).
+        fileprivate let revision: [UInt8]
+    }
+
+    /// What is mounted; nil where nothing is.
+    var mount: Mount? {
+        let table = (try? Files.read("/proc/self/mountinfo", limit: 16 << 20)) ?? []
+        // ID, parent, device, root, mount point (proc_pid_mountinfo(5)).
+        let lines = String(decoding: table, as: UTF8.self).split(separator: "\n").filter { line in
+            line.split(separator: " ", maxSplits: 5).dropFirst(4).first.map(String.init) == mounted
+        }
+        if lines.isEmpty { return nil }
+        var revision = [UInt8](repeating: 0, count: 32)
+        let count = getxattr(mounted, "user.revision", &revision, revision.count)
+        return Mount(lines: lines, revision: Array(revision.prefix(max(0, count))))
+    }
+
     // MARK: - Transactions
 
     /// The flag of the transaction that is open; nil where none is.
@@ -71,11 +95,8 @@ struct ServerSpool: Sendable {
     /// The operation has ended.
     func forgetOperation() {
         unlink(note)
-        // What a process left that was killed while it noted something.
-        let beginning = Files.lastComponent(of: note) + "."
-        for name in (try? DirectoryEntry.names(in: own)) ?? [] where name.hasPrefix(beginning) {
-            unlink("\(own)/\(name)")
-        }
+        // Whoever notes something has the lock that our caller has: these are of processes that were killed at it.
+        for directory in [own, untold] { Files.removeTemporaries(in: directory) }
     }
 
     /// Whether a process publishes just now: it has the lock of that (`flock`), which `/proc/locks` tells without taking it.
@@ -107,18 +128,27 @@ struct ServerSpool: Sendable {
         "\(untold)/\(SHA256.hex(of: Array(publicPath.utf8)).prefix(32)).json"
     }
 
-    /// What nobody was told of the image at a path.
-    func untold(_ publicPath: String) -> Untold? {
+    private func untoldNotes(_ publicPath: String) -> [Untold] {
         (try? Files.read(untoldPath(publicPath), limit: 1 << 20))
-            .flatMap { RepositoryJSON.decode(Untold.self, from: $0) }
+            .flatMap { RepositoryJSON.decode([Untold].self, from: $0) } ?? []
     }
 
-    /// Notes what somebody has to be told of, before it becomes visible.
+    /// What nobody was told of the image at a path.
     ///
+    /// - Parameter published: when it was published, as its record has it.
+    func untold(_ publicPath: String, published: String) -> ImageRecord.Unannounced? {
+        untoldNotes(publicPath).first { $0.published == published }?.unannounced
+    }
+
+    /// Notes what somebody has to be told of, before it becomes visible. What is visible until then stays noted: its
+    /// successor may fail.
+    ///
+    /// - Parameter visible: when the image was published that is visible; nil: there is none.
     /// - Throws: `SystemError`, `EncodingError`.
-    func note(_ untold: Untold, of publicPath: String) throws {
+    func note(_ untold: Untold, of publicPath: String, over visible: String?) throws {
         try Files.makeDirectories(self.untold)
-        try Files.replace(untoldPath(publicPath), with: try RepositoryJSON.encode(untold))
+        let notes = untoldNotes(publicPath).filter { $0.published == visible } + [untold]
+        try Files.replace(untoldPath(publicPath), with: try RepositoryJSON.encode(notes))
     }
 
     /// It was told.

@@ -100,13 +100,13 @@ struct CommandContext {
 
     /// The repository of a name, to be written to.
     ///
-    /// - Throws: `RepositoryError` where there is none, also where there is no such temporary directory.
-    func repository(_ name: String) throws(RepositoryError) -> any ImageRepository {
+    /// - Throws: `RepositoryError` where there is none, also where there is no such temporary directory; `Interrupted`.
+    func repository(_ name: String) throws -> any ImageRepository {
         let temporary: String
         do throws(UsageError) { temporary = try temporaryDirectory(ProcessEnvironment.current) } catch {
             throw RepositoryError(.refused, error.description)
         }
-        return try Repositories.open(name, temporaryDirectory: temporary, create: true)
+        return try Repositories.open(name, temporaryDirectory: temporary)
     }
 
     private func temporaryDirectory(_ environment: [String: String]) throws(UsageError) -> String {

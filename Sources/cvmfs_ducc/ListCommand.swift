@@ -31,9 +31,8 @@ struct ListCommand: DUCCCommand {
     @OptionGroup var global: GlobalOptions
 
     func execute(_ context: CommandContext) throws -> CInt {
-        let opened = try Repositories.open(repository, temporaryDirectory: "/tmp", create: false)
+        let opened = try Repositories.open(repository, temporaryDirectory: nil)
         let records = try opened.records().filter { record in
-            guard opened.isComplete(record, record.contents) else { return false }
             guard let since else { return true }
             return Timestamp(rfc3339: record.published).map { $0 >= since } ?? false
         }

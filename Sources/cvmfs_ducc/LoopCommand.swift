@@ -80,9 +80,7 @@ private struct Turn {
     /// - Throws: `Interrupted`.
     func convert(_ list: WishList) throws {
         let repository: any ImageRepository
-        do throws(RepositoryError) {
-            repository = try context.repository(list.repository)
-        } catch {
+        do { repository = try context.repository(list.repository) } catch let error as RepositoryError {
             context.log.error("\(error): nothing is converted at this turn")
             return
         }

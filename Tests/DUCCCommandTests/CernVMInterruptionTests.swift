@@ -14,8 +14,9 @@ struct CernVMInterruptionTests {
     /// Where an archive is taken, before and behind.
     static let steps = [
         "ingest-begin", "ingest-transaction", "transaction-flagged", "transaction-mounted", "ingest-worker",
-        "ingest-applied", "ingest-exported", "ingest-remount", "ingest-remounted", "ingest-end",
+        "ingest-applied", "ingest-exported", "ingest-remount", unmounted, "ingest-remounted", "ingest-end",
     ]
+    private static let unmounted = "ingest-unmounted"
 
     init() throws {
         server = try CernVMServer()
@@ -41,14 +42,16 @@ struct CernVMInterruptionTests {
     }
 
     /// Starts the conversion of the new image, and lets the server stop at a step.
-    private func start(heldAt step: String) throws -> RunningCommand {
-        try Self.image("new").write(to: converting.layout, tag: "1")
+    private func start(
+        _ image: TestImage = image("new"), _ options: String..., heldAt step: String
+    ) throws -> RunningCommand {
+        try image.write(to: converting.layout, tag: "1")
         let directory = converting.directory
         try server.setFault(
             step,
             "{\"once\": true, \"touch\": \"\(directory.path("reached"))\", \"wait\": \"\(directory.path("go"))\"}"
         )
-        let running = try converting.start(arguments([]))
+        let running = try converting.start(arguments(options))
         try waitUntil("the server is at \(step)") { Files.exists(directory.path("reached")) }
         return running
     }
@@ -91,14 +94,22 @@ struct CernVMInterruptionTests {
         let running = try start(heldAt: step)
         running.signal(SIGKILL)
         _ = try running.wait()
-        try check()
+        if step != Self.unmounted { try check() }
         try release()
         try finish()
     }
 
     @Test("killed together with the server: our own transaction is ended by the next run", arguments: steps)
-    func killedTogether(step: String) throws {
-        let running = try start(heldAt: step)
+    func killedTogether(step: String) throws { try killTogether(try start(heldAt: step)) }
+
+    @Test(
+        "killed together with the server that removes an old flat image, likewise",
+        arguments: ["transaction-flagged", "ingest-worker", "ingest-remounted"])
+    func killedRemoving(step: String) throws {
+        try killTogether(try start(Self.image("old"), "--convert-again", heldAt: step))
+    }
+
+    private func killTogether(_ running: RunningCommand) throws {
         try server.waitUntilFlagIsNoted()
         let group = try #require(try CernVMServer.processGroup(startedBy: running))
         running.signal(SIGKILL)
@@ -106,6 +117,94 @@ struct CernVMInterruptionTests {
         _ = try running.wait()
         try release()
         try finish()
+    }
+
+    @Test("between two revisions, where nothing is mounted, the repository is not taken for an empty one")
+    func betweenRevisions() throws {
+        try server.setFault(
+            "ingest-end", "{\"once\": true, \"touch\": \"\(converting.directory.path("done"))\"}")
+        let running = try start(heldAt: Self.unmounted)
+        let readers = try [
+            ["list", converting.repository],
+            ["convert-single-image", "oci:\(converting.layout):1", converting.repository],
+        ].map { try converting.start($0, notifying: false) }
+        for reader in readers {
+            try waitUntil("it waits, or has ended") { try reader.hasEnded || isWaiting(reader) }
+        }
+        try release()
+        #expect(try running.wait(seconds: 60).code == 0)
+        for reader in readers {
+            let result = try reader.wait(seconds: 60)
+            #expect(result.code == 0 && result.output.contains("layout:1"), "\(result)")
+        }
+        // Unchanged: nothing was done twice.
+        #expect(try server.operations().filter { $0.exit == 0 }.count == 2)
+    }
+
+    /// Whether it sleeps, and no command of the server's keeps it from going on.
+    private func isWaiting(_ running: RunningCommand) throws -> Bool {
+        let place = try? text(of: "/proc/\(running.process.identifier)/wchan")
+        return try place?.contains("poll") == true && CernVMServer.processGroup(startedBy: running) == nil
+    }
+
+    @Test("a list has every image, however fast revisions follow each other")
+    func listing() throws {
+        try server.setFault("ingest-unmounted", "{\"delay\": 0.03}")
+        let count = TestScale.count(4, long: 30)
+        for number in 0..<count {
+            try Self.image("new \(number)").write(to: converting.layout, tag: "1")
+            let running = try converting.start(arguments([]))
+            let end = try running.process.endDescriptor()
+            var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
+            while poll(&descriptor, 1, 0) == 0 {
+                let result = try converting.ducc(["list", converting.repository], notifying: false)
+                #expect(result.code == 0 && result.output.contains("layout:1"), "\(result)")
+            }
+            let result = try running.wait()
+            #expect(result.code == 0, "\(result.errors)")
+        }
+    }
+
+    @Test("no directory of old layers is open while a server publishes")
+    func descriptors() throws {
+        let old = TestImage.Layer(TarBuilder.archive { $0.file("old", "old") })
+        try TestImage([old]).write(to: converting.layout, tag: "2")
+        #expect(try converting.convert("oci:\(converting.layout):2").code == 0)
+        let new = TestImage.Layer(TarBuilder.archive { $0.file("new", "new") })
+        let running = try start(TestImage([old, new]), heldAt: "ingest-begin")
+        let directory = "/proc/\(running.process.identifier)/fd"
+        let open = try DirectoryEntry.names(in: directory).compactMap {
+            Files.linkTarget("\(directory)/\($0)")
+        }
+        #expect(open.contains { $0.contains("lock") })
+        #expect(open.filter { $0.hasPrefix(server.mounted) } == [])
+        try release()
+        #expect(try running.wait(seconds: 60).code == 0)
+    }
+
+    @Test("what was published in a killed run is told of, also where another image failed in its place")
+    func untold() throws {
+        let running = try start(heldAt: "ingest-end")
+        running.signal(SIGKILL)
+        _ = try running.wait()
+        try release()
+        try waitUntil("nobody publishes") { !isAlive(converting) }
+        try server.setFault("ingest-worker", "{\"once\": true, \"fail\": 1}")
+        #expect(try convert("other").code == 1)
+        try finish()
+    }
+
+    @Test("layers that were published in a killed run are told of by the image that takes its image's place")
+    func untoldLayers() throws {
+        let running = try start(heldAt: "ingest-end")
+        let layer = try Self.image("new").writeBlobs(to: converting.layout).layers.last
+        running.signal(SIGKILL)
+        _ = try running.wait()
+        try release()
+        try waitUntil("nobody publishes") { !isAlive(converting) }
+        #expect(try convert("other").code == 0)
+        let told = try converting.events().filter { $0.action == .publishLayer }.map { $0[.layerDigest] }
+        #expect(told.count == 3 && told.contains(layer), "\(told)")
     }
 
     @Test(

@@ -71,8 +71,11 @@ struct CernVMKilledTests {
                 let delay = CInt.random(in: 0..<CInt(Self.stay), using: &generator)
                 let when = "\(step), \(delay) ms into it, \(withServer ? "with the server" : "alone")"
                 if try kill(in: step, after: delay, withServer, round) { hits[step, default: 0] += 1 }
-                let before = try visible(when)
-                #expect(["image\(round)", "image\(round - 1)"].contains(before), "\(when)")
+                // A server that was killed between two mounts leaves the second one to the next run.
+                if try !withServer || !DirectoryEntry.names(in: server.mounted).isEmpty {
+                    let before = try visible(when)
+                    #expect(["image\(round)", "image\(round - 1)"].contains(before), "\(when)")
+                }
                 let again = try converting.convert("oci:\(converting.layout):1")
                 #expect(again.code == 0, "\(when): \(again.errors)")
                 #expect(try visible("\(when), and run again") == "image\(round)", "\(when)")
@@ -117,8 +120,12 @@ struct CernVMKilledTests {
         while try !hasBegun(), poll(&descriptor, 1, 1) == 0 {}
         // The instant itself: wherever it is then.
         let isOver = poll(&descriptor, 1, step == Self.unpacking ? delay / 20 : delay) != 0
-        if withServer { try server.waitUntilFlagIsNoted() }
         let group = try CernVMServer.processGroup(startedBy: running)
+        if withServer, let group {
+            // It opens no transaction any more while its flag is waited for.
+            _ = Glibc.kill(-group, SIGSTOP)
+            try server.waitUntilFlagIsNoted()
+        }
         running.signal(SIGKILL)
         if withServer, let group { _ = Glibc.kill(-group, SIGKILL) }
         _ = try running.wait()

@@ -66,6 +66,7 @@ def export(repository, store, operation, staged, report, tags, manual=None, by_f
     faults.step(repository, operation + "-remount")
     say("Remounting newly created repository revision")
     mounts.unmount_both(repository, lazily=by_force)
+    faults.step(repository, operation + "-unmounted")
     mounts.clear_scratch(repository)
     mounts.mount_rdonly(repository)
     mounts.mount_union(repository, writable=True)
