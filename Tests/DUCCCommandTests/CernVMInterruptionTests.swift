@@ -147,22 +147,33 @@ struct CernVMInterruptionTests {
         return try place?.contains("poll") == true && CernVMServer.processGroup(startedBy: running) == nil
     }
 
-    @Test("a list has every image, however fast revisions follow each other")
-    func listing() throws {
-        try server.setFault("ingest-unmounted", "{\"delay\": 0.03}")
-        let count = TestScale.count(4, long: 30)
-        for number in 0..<count {
-            try Self.image("new \(number)").write(to: converting.layout, tag: "1")
-            let running = try converting.start(arguments([]))
-            let end = try running.process.endDescriptor()
-            var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
-            while poll(&descriptor, 1, 0) == 0 {
-                let result = try converting.ducc(["list", converting.repository], notifying: false)
-                #expect(result.code == 0 && result.output.contains("layout:1"), "\(result)")
+    @Test("what is read while a server mounts another revision is read again")
+    func readAgain() throws {
+        let directory = converting.directory
+        let interposed = try Interposed(
+            """
+            ssize_t getxattr(const char *path, const char *name, void *value, size_t size) {
+                ssize_t (*next)(const char *, const char *, void *, size_t) = dlsym(RTLD_NEXT, "getxattr");
+                ssize_t result = next(path, name, value, size);
+                static int looks;
+                if (strcmp(name, "user.revision") == 0 && ++looks == 2) {
+                    close(creat("\(directory.path("looked"))", 0600));
+                    while (access("\(directory.path("read"))", F_OK) != 0) usleep(1000);
+                }
+                return result;
             }
-            let result = try running.wait()
-            #expect(result.code == 0, "\(result.errors)")
-        }
+            """, in: directory)
+        let reader = try converting.start(
+            ["list", converting.repository], notifying: false, environment: interposed.environment)
+        // It has been opened, and looked at in order to be read.
+        try waitUntil("it has looked") { Files.exists(directory.path("looked")) }
+        let running = try start(heldAt: Self.unmounted)
+        try directory.write("read", "")
+        try waitUntil("it waits, or has ended") { try reader.hasEnded || isWaiting(reader) }
+        try release()
+        let result = try reader.wait(seconds: 60)
+        #expect(result.code == 0 && result.output.contains("layout:1"), "\(result)")
+        #expect(try running.wait(seconds: 60).code == 0)
     }
 
     @Test("no directory of old layers is open while a server publishes")
