@@ -30,8 +30,16 @@ struct ArchivedEntry {
     }
 
     var type: mode_t { information.st_mode & S_IFMT }
-    /// What tells one file with several names from another.
-    var key: FileNumber { FileNumber(device: information.st_dev, inode: information.st_ino) }
+
+    /// The first name of a regular file that has several; nil for one that hasn't, and where this is the first: then it is
+    /// noted.
+    func firstName(_ path: [CChar], _ names: inout [FileNumber: [CChar]]) -> [CChar]? {
+        guard information.st_nlink > 1, type == S_IFREG else { return nil }
+        let number = FileNumber(device: information.st_dev, inode: information.st_ino)
+        if let first = names[number] { return first }
+        names[number] = path
+        return nil
+    }
 
     /// What it is in an archive, but for a regular file's bytes; nil for a socket, which no archive has.
     ///

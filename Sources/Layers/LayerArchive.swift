@@ -86,14 +86,21 @@ package struct LayerArchive: ~Copyable {
     private mutating func add(
         _ entry: borrowing ArchivedEntry, at path: [CChar], _ links: inout [FileNumber: [CChar]]
     ) throws {
-        let attributes = entry.attributes(isStaged: true, &lost)
-        if entry.information.st_nlink > 1, entry.type == S_IFREG {
-            if let first = links[entry.key] { return try writer.add(path, .hardLink(first), attributes) }
-            links[entry.key] = path
+        if let first = entry.firstName(path, &links) {
+            return try addLink(entry, path, to: first, isStaged: true)
         }
+        let attributes = entry.attributes(isStaged: true, &lost)
         guard let content = try entry.content() else { return lost.note("sockets") }
         try writer.add(path, content, attributes)
         if entry.type == S_IFREG { try entry.copyBytes(to: writer, buffer) }
+    }
+
+    /// One more name of a file. What the server doesn't keep of it was noted with the first.
+    private func addLink(
+        _ entry: borrowing ArchivedEntry, _ path: [CChar], to first: [CChar], isStaged: Bool
+    ) throws {
+        var noted = LostAttributes()
+        try writer.add(path, .hardLink(first), entry.attributes(isStaged: isStaged, &noted))
     }
 
     private func addWhiteout(of name: [UInt8], in path: [UInt8], _ prefix: String) throws {
@@ -131,24 +138,17 @@ package struct LayerArchive: ~Copyable {
             let full = entries == 0 ? Array(prefix.utf8CString) : Self.path(prefix, path)
             let source = Array(UnsafeBufferPointer(start: origin.path, count: strlen(origin.path) + 1))
             let entry = try ArchivedEntry(source, at: tree.layers[origin.layer].root.raw)
-            let attributes = entry.attributes(isStaged: isStaged(origin.layer), &lost)
-            switch entry.type {
-            case S_IFREG:
-                if let layer = layerPath(origin.layer) {
-                    return try writer.add(full, .hardLink(Self.path(layer, origin.path)), attributes)
-                }
-                if entry.information.st_nlink > 1 {
-                    if let first = links[entry.key] {
-                        return try writer.add(full, .hardLink(first), attributes)
-                    }
-                    links[entry.key] = full
-                }
-                try writer.add(full, .file(Int64(entry.information.st_size)), attributes)
-                try entry.copyBytes(to: writer, buffer)
-            default:
-                guard let content = try entry.content() else { return lost.note("sockets") }
-                try writer.add(full, content, attributes)
+            let isStaged = isStaged(origin.layer)
+            if entry.type == S_IFREG {
+                let first =
+                    layerPath(origin.layer).map { Self.path($0, origin.path) }
+                    ?? entry.firstName(full, &links)
+                if let first { return try addLink(entry, full, to: first, isStaged: isStaged) }
             }
+            let attributes = entry.attributes(isStaged: isStaged, &lost)
+            guard let content = try entry.content() else { return lost.note("sockets") }
+            try writer.add(full, content, attributes)
+            if entry.type == S_IFREG { try entry.copyBytes(to: writer, buffer) }
         }
         self.lost = lost
         if entries < 0 {

@@ -109,7 +109,7 @@ final class CernVMPublication: Publication {
         )
         try writer.finishEntry()
         try sink.flush()
-        // What the layers' files lose is told of them.
+        // Of links to the layers' files nothing is lost that wasn't noted of those.
         if !hasLayers { flatLost.withLock { [lost = archive.lost] in $0 = lost } }
         image.flatEntries = entries
         return entries

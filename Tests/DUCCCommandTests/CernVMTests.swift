@@ -96,6 +96,7 @@ struct CernVMTests {
             let capability = [1, 0, 0, 2] + [UInt8](repeating: 0, count: 16)
             tar.add("capable", content: [1], pax: [("SCHILY.xattr.security.capability", capability)])
             tar.add("noted", content: [1], pax: [("SCHILY.xattr.user.note", [1])])
+            tar.hardLink("noted as well", to: "noted")
             tar.file("opt/.wh..wh..opq", "")
             tar.file("opt/.cvmfscatalog", "")
         })
