@@ -91,7 +91,6 @@ final class ReferenceModel {
     }
 
     func lostItsBeginning() { for hook in hooks { hook.mayDangle = true } }
-
     /// Files are read no further for a hook.
     func excuse(_ hook: Hook, _ files: Set<Int>) {
         hook.lostFiles.formUnion(files)
@@ -165,7 +164,8 @@ final class ReferenceModel {
             gaps.expected.insert(before[known + 1])
         }
         hook.told.insert(event)
-        truncated.remove(event)  // It was read before.
+        // It was read before: of another key it may come behind what comes after it.
+        if truncated.remove(event) != nil { gaps.expected.remove(event) }
         let expected = hook.attempts[event, default: 0] + 1
         if attempt > 0, attempt != expected { wrong("as attempt \(attempt), not \(expected)") }
         (hook.attempts[event], hook.begun[order]) = isDone ? (nil, nil) : (expected, event)

@@ -200,6 +200,14 @@ struct ModelTests {
                 .copyTruncate(between: 2, looks: 2), .reload(0, leaves: false), .kill,
             ]
         ),
+        // Read before it was truncated, and told behind an event of another key.
+        (
+            .elsewhere,
+            [
+                .write(1, count: 1, key: 0), .settle, .losePower(bytes: 130, grown: 2),
+                .copyTruncate(between: 2, looks: 2), .write(0, count: 1, key: 2), .pause(3), .create,
+            ]
+        ),
     ]
 
     @Test("what went wrong once goes well", arguments: 0..<mended.count)
