@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
+#include "marks.h"
 
 // openat2(2) has no wrapper in the C library. Resolves `path` at `directory` under `resolve`'s restrictions.
 static inline int ducc_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {

@@ -9,20 +9,13 @@ package struct ShortFilter: Equatable, Sendable {
     /// One field's patterns: `*` matches `/` too.
     package struct Kind: Equatable, Sendable {
         package let field: Field
-        package fileprivate(set) var patterns: [String] {
-            didSet { simple = patterns.map(SimplePattern.init) }
-        }
-        /// The patterns as bytes, nil for one that takes more to match.
-        private(set) var simple: [SimplePattern?]
-
-        fileprivate init(field: Field, patterns: [String]) {
-            self.field = field
-            self.patterns = patterns
-            simple = patterns.map(SimplePattern.init)
-        }
+        package fileprivate(set) var patterns: [String]
     }
 
-    package private(set) var kinds: [Kind] = []
+    package private(set) var kinds: [Kind] = [] {
+        didSet { needles = Needles(kinds) }
+    }
+    private var needles = Needles([])
 
     package init() {}
 
@@ -53,9 +46,13 @@ package struct ShortFilter: Equatable, Sendable {
 
     /// Whether an event is wanted, where it lies.
     package func matches(_ record: borrowing NotificationRecord) -> Bool {
-        for kind in kinds where !kind.accepts(record) { return false }
+        for index in 0..<needles.count {
+            guard needles.decide(index, record) ?? kinds[index].accepts(record) else { return false }
+        }
         return true
     }
+
+    package static func == (one: ShortFilter, other: ShortFilter) -> Bool { one.kinds == other.kinds }
 
     /// Whether a field's value is one that is asked for; false where the field isn't asked about.
     func accepts(_ value: String, for field: Field) -> Bool {
@@ -72,41 +69,76 @@ extension ShortFilter.Kind {
     }
 
     fileprivate func accepts(_ record: borrowing NotificationRecord) -> Bool {
-        // Most patterns are words or the beginnings of words, and most values have no escapes: nothing is copied then.
-        let isDecided: Bool?? = record.withEncodedValue(of: field) { bytes in
-            bytes.withUnsafeBytes { bytes in
-                guard !bytes.contains(UInt8(ascii: "\\")) else { return nil }
-                var isUndecided = false
-                for simple in simple {
-                    guard let simple else {
-                        isUndecided = true
-                        continue
-                    }
-                    if simple.matches(bytes) { return true }
-                }
-                return isUndecided ? nil : false
-            }
-        }
-        guard let decided = isDecided else { return false }
-        return decided ?? record[field].map { accepts($0) } ?? false
+        record[field].map { accepts($0) } ?? false
     }
 }
 
-/// A pattern without special characters, but for a `*` at its end.
-struct SimplePattern: Equatable, Sendable {
-    private let bytes: [UInt8]
-    private let isBeginning: Bool
-
-    /// Nil where it takes more to match.
-    init?(_ pattern: String) {
-        isBeginning = pattern.utf8.last == UInt8(ascii: "*")
-        bytes = Array(isBeginning ? pattern.utf8.dropLast() : pattern.utf8[...])
-        guard !bytes.contains(where: { "*?[]\\".utf8.contains($0) }) else { return nil }
+/// Of each kind the patterns that have no special characters, but for a `*` at their end: most are, and most values have
+/// no escapes. They are compared where the event lies, and nothing is copied, or held in memory, for that.
+private final class Needles: Sendable {
+    private struct Pattern {
+        let bytes: UnsafeRawBufferPointer
+        let isBeginning: Bool
     }
 
-    func matches(_ value: UnsafeRawBufferPointer) -> Bool {
-        guard value.count == bytes.count || isBeginning && value.count > bytes.count else { return false }
-        guard let base = value.baseAddress else { return bytes.isEmpty }
-        return memcmp(base, bytes, bytes.count) == 0
+    private struct Kind {
+        let name: UnsafeRawBufferPointer
+        let patterns: UnsafeBufferPointer<Pattern>
+        /// Whether there are others, that take more to match.
+        let hasOthers: Bool
+    }
+
+    // Written here, and never again.
+    nonisolated(unsafe) private let kinds: UnsafeBufferPointer<Kind>
+    var count: Int { kinds.count }
+
+    init(_ kinds: [ShortFilter.Kind]) {
+        self.kinds = Self.copy(
+            kinds.map { kind in
+                let simple = kind.patterns.compactMap(Self.simple)
+                return Kind(
+                    name: UnsafeRawBufferPointer(Self.copy(Array(kind.field.rawValue.utf8))),
+                    patterns: Self.copy(simple), hasOthers: simple.count < kind.patterns.count)
+            })
+    }
+
+    deinit {
+        for kind in kinds {
+            for pattern in kind.patterns { pattern.bytes.deallocate() }
+            kind.patterns.deallocate()
+            kind.name.deallocate()
+        }
+        kinds.deallocate()
+    }
+
+    private static func simple(_ pattern: String) -> Pattern? {
+        let isBeginning = pattern.utf8.last == UInt8(ascii: "*")
+        let text = isBeginning ? pattern.utf8.dropLast() : pattern.utf8[...]
+        guard !text.contains(where: { "*?[]\\".utf8.contains($0) }) else { return nil }
+        return Pattern(bytes: UnsafeRawBufferPointer(copy(Array(text))), isBeginning: isBeginning)
+    }
+
+    private static func copy<Element>(_ elements: [Element]) -> UnsafeBufferPointer<Element> {
+        let memory = UnsafeMutableBufferPointer<Element>.allocate(capacity: elements.count)
+        _ = memory.initialize(from: elements)
+        return UnsafeBufferPointer(memory)
+    }
+
+    /// Whether an event has a kind's field, and one of the patterns matches it; nil where another pattern may, or the value
+    /// has escapes.
+    func decide(_ index: Int, _ record: borrowing NotificationRecord) -> Bool? {
+        let kind = kinds[index]
+        guard let value = record.encodedValue(named: kind.name) else { return false }
+        guard let start = value.bytes.baseAddress, !value.isEscaped else { return nil }
+        for pattern in kind.patterns {
+            guard let wanted = pattern.bytes.baseAddress else { continue }
+            let count = pattern.bytes.count
+            if value.bytes.count == count || pattern.isBeginning && value.bytes.count > count,
+                memcmp(start, wanted, count) == 0
+            {
+                return true
+            }
+        }
+        return kind.hasOthers ? nil : false
     }
 }

@@ -48,11 +48,10 @@ public struct Event: Sendable {
 
     /// Copies a line that was parsed and has an action.
     init(
-        record bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan], fileFingerprint: String, offset: Int64
+        record bytes: UnsafeRawBufferPointer, _ spans: FieldSpans, fileFingerprint: String, offset: Int64
     ) {
         line = Array(bytes)
-        // Exactly as long as it is: the parser's own keeps room for the next line.
-        self.spans = spans.withUnsafeBufferPointer { Array($0) }
+        self.spans = Array(spans)
         lineIdentifier =
             Self.span(of: .eventIdentifier, in: bytes, spans) == nil
             ? LineIdentity.identifier(line: line, fileFingerprint: fileFingerprint, offset: offset) : nil
@@ -60,7 +59,7 @@ public struct Event: Sendable {
 
     /// Demands that there is an action: what makes an object an event.
     static func checkAction(
-        in bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]
+        in bytes: UnsafeRawBufferPointer, _ spans: FieldSpans
     ) throws(LineProblem) {
         guard span(of: .action, in: bytes, spans) != nil else {
             throw LineProblem(reason: "has no action", position: 0)
@@ -69,7 +68,7 @@ public struct Event: Sendable {
 
     /// Demands that a line with a check has nothing else, not even space: the check is of the bytes from its first on.
     static func checkAlone(
-        in bytes: UnsafeRawBufferPointer, _ object: Range<Int>, _ spans: [FieldSpan]
+        in bytes: UnsafeRawBufferPointer, _ object: Range<Int>, _ spans: FieldSpans
     ) throws(LineProblem) {
         if object.count < bytes.count, span(of: .check, in: bytes, spans) != nil {
             throw LineProblem(reason: "has space before or behind its object", position: 0)
@@ -86,7 +85,7 @@ public struct Event: Sendable {
     /// as it does for readers that make a map of the line.
     public subscript(field: Field) -> String? {
         line.withUnsafeBytes { bytes in
-            Self.span(of: field, in: bytes, spans).map {
+            span(of: field, in: bytes).map {
                 TextDecoder.text(bytes, $0.value, isEscaped: $0.valueIsEscaped)
             }
         }
@@ -107,11 +106,11 @@ public struct Event: Sendable {
 
     /// Whether the line proves itself; nil for a line of the original DUCC, which has nothing to prove itself with.
     public var isProven: Bool? {
-        line.withUnsafeBytes { Self.isProven($0, spans) }
+        line.withUnsafeBytes { line in spans.withUnsafeBufferPointer { Self.isProven(line, $0) } }
     }
 
     /// Whether a record proves itself; nil where it has nothing to prove itself with.
-    static func isProven(_ bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]) -> Bool? {
+    static func isProven(_ bytes: UnsafeRawBufferPointer, _ spans: FieldSpans) -> Bool? {
         guard span(of: .check, in: bytes, spans) != nil else {
             // One of ours had a check: it was torn, or put together from two that were.
             let isOurs = [Field.eventIdentifier, .timestamp].contains {
@@ -123,31 +122,29 @@ public struct Event: Sendable {
     }
 
     func span(of field: Field, in bytes: UnsafeRawBufferPointer) -> FieldSpan? {
-        Self.span(of: field, in: bytes, spans)
+        spans.withUnsafeBufferPointer { Self.span(of: field, in: bytes, $0) }
+    }
+
+    static func span(of field: Field, in bytes: UnsafeRawBufferPointer, _ spans: FieldSpans) -> FieldSpan? {
+        var name = field.rawValue
+        return name.withUTF8 { span(named: UnsafeRawBufferPointer($0), in: bytes, spans) }
     }
 
     static func span(
-        of field: Field, in bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]
+        named name: UnsafeRawBufferPointer, in bytes: UnsafeRawBufferPointer, _ spans: FieldSpans
     ) -> FieldSpan? {
-        var name = field.rawValue
-        return name.withUTF8 { name in
-            spans.withUnsafeBufferPointer { spans in
-                var index = spans.count
-                while index > 0 {
-                    index -= 1
-                    let span = spans[index]
-                    if span.nameIsEscaped {
-                        let text = TextDecoder.text(bytes, span.name, isEscaped: true)
-                        if text.utf8.elementsEqual(name) { return span }
-                    } else if span.name.count == name.count, let base = bytes.baseAddress,
-                        let wanted = name.baseAddress,
-                        memcmp(base + span.name.lowerBound, wanted, name.count) == 0
-                    {
-                        return span
-                    }
-                }
-                return nil
+        let length = UInt32(truncatingIfNeeded: name.count)
+        var index = spans.count
+        while index > 0 {
+            index &-= 1
+            let span = spans[index]
+            if span.hasPlainName(ofLength: length) {
+                if FieldBytes.equal(bytes, from: span.name.lowerBound, name) { return span }
+            } else if span.nameIsEscaped {
+                let text = TextDecoder.text(bytes, span.name, isEscaped: true)
+                if text.utf8.elementsEqual(name) { return span }
             }
         }
+        return nil
     }
 }

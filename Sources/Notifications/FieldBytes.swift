@@ -9,6 +9,26 @@ enum FieldBytes {
         return memcmp(base, text.utf8Start, bytes.count) == 0
     }
 
+    /// Whether a few bytes stand at an offset, where so many bytes are: for those that a call takes longer than to compare.
+    @inline(__always) static func equal(
+        _ bytes: UnsafeRawBufferPointer, from offset: Int, _ wanted: UnsafeRawBufferPointer
+    ) -> Bool {
+        var index = 0
+        while index &+ 8 <= wanted.count {
+            if bytes.loadUnaligned(fromByteOffset: offset &+ index, as: UInt64.self)
+                != wanted.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            {
+                return false
+            }
+            index &+= 8
+        }
+        while index < wanted.count {
+            if bytes[offset &+ index] != wanted[index] { return false }
+            index &+= 1
+        }
+        return true
+    }
+
     static func number(_ bytes: UnsafeRawBufferPointer) -> UInt64? {
         guard (1...19).contains(bytes.count) else { return nil }
         var value: UInt64 = 0
@@ -22,34 +42,38 @@ enum FieldBytes {
     /// 32 hexadecimal digits, or a UUID.
     static func hexadecimal(_ bytes: UnsafeRawBufferPointer, dashes: Bool = false) -> UInt128? {
         guard bytes.count == (dashes ? 36 : 32) else { return nil }
-        var halves: (high: UInt64, low: UInt64) = (0, 0)
-        guard dashes else {
-            guard digits(bytes, 0..<16, &halves.high), digits(bytes, 16..<32, &halves.low) else { return nil }
-            return UInt128(halves.high) << 64 | UInt128(halves.low)
+        func eight(_ offset: Int) -> UInt64 { bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
+        func four(_ offset: Int) -> UInt64 {
+            UInt64(bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
         }
-        let dash = UInt8(ascii: "-")
-        guard bytes[8] == dash, bytes[13] == dash, bytes[18] == dash, bytes[23] == dash,
-            digits(bytes, 0..<8, &halves.high), digits(bytes, 9..<13, &halves.high),
-            digits(bytes, 14..<18, &halves.high), digits(bytes, 19..<23, &halves.low),
-            digits(bytes, 24..<36, &halves.low)
+        var words: (UInt64, UInt64, UInt64, UInt64)
+        if dashes {
+            let dash = UInt8(ascii: "-")
+            guard bytes[8] == dash, bytes[13] == dash, bytes[18] == dash, bytes[23] == dash else {
+                return nil
+            }
+            words = (eight(0), four(9) | four(14) << 32, four(19) | four(24) << 32, eight(28))
+        } else {
+            words = (eight(0), eight(8), eight(16), eight(24))
+        }
+        guard let first = digits(words.0), let second = digits(words.1), let third = digits(words.2),
+            let fourth = digits(words.3)
         else { return nil }
-        return UInt128(halves.high) << 64 | UInt128(halves.low)
+        return UInt128(first << 32 | second) << 64 | UInt128(third << 32 | fourth)
     }
 
-    /// Adds digits to a value.
-    ///
-    /// - Returns: whether they are digits.
-    private static func digits(
-        _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, _ value: inout UInt64
-    ) -> Bool {
-        for index in range {
-            let byte = bytes[index]
-            switch byte {
-            case 0x30...0x39: value = value << 4 | UInt64(byte &- 0x30)
-            case 0x61...0x66: value = value << 4 | UInt64(byte &- 0x61 &+ 10)
-            default: return false
-            }
-        }
-        return true
+    /// What eight hexadecimal digits say, the first one in the lowest byte; nil where not all are (lowercase) digits.
+    private static func digits(_ word: UInt64) -> UInt64? {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        // A letter has this bit, a decimal digit hasn't.
+        let letters = (word >> 6) & ones
+        var values = (word & (ones &* 0x0f)) &+ letters &* 9
+        // Ten and more is said by a letter and by nothing else; above 15 there is nothing.
+        let tens = ((values &+ ones &* 6) >> 4) & ones
+        let spelled = values &+ ones &* 0x30 &+ letters &* 0x27
+        guard tens == letters, values & (ones &* 0xf0) == 0, spelled == word else { return nil }
+        values = (values << 4 | values >> 8) & 0x00ff_00ff_00ff_00ff
+        values = (values << 8 | values >> 16) & 0x0000_ffff_0000_ffff
+        return (values << 16 | values >> 32) & 0xffff_ffff
     }
 }

@@ -32,7 +32,7 @@ struct LineHash: ~Copyable {
     /// Whether a line's last field is its `check`, and fits.
     ///
     /// - Parameter spans: the fields of the line, an object that stands alone in it.
-    func proves(_ line: UnsafeRawBufferPointer, _ spans: [FieldSpan]) -> Bool {
+    func proves(_ line: UnsafeRawBufferPointer, _ spans: FieldSpans) -> Bool {
         // Nothing may stand behind the check but the end of the object: it would be unproven.
         guard let check = spans.last?.value, check.count == 32, check.upperBound + 2 == line.count,
             let base = line.baseAddress

@@ -51,7 +51,7 @@ enum LineRecovery {
     }
 
     /// A record of ours proves itself; one of the original DUCC's is known by its action alone.
-    private static func isEvent(_ bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]) -> Bool {
+    private static func isEvent(_ bytes: UnsafeRawBufferPointer, _ spans: FieldSpans) -> Bool {
         (try? Event.checkAction(in: bytes, spans)) != nil && Event.isProven(bytes, spans) != false
     }
 

@@ -46,8 +46,10 @@ public struct NotificationReader: ~Copyable {
     /// The number of the line that the last step was about, from 1 where the reader began.
     private(set) var lineNumber = 0
 
+    /// So much of `buffer` is used; what is behind it is read now and then, and means nothing.
+    private static let capacity = longestLine + chunk + 1
     private let buffer = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: longestLine + chunk + 1, alignment: 64)
+        byteCount: capacity + ObjectParser.readBeyond, alignment: 64)
     /// The unread part of `buffer`; `offset` is where it begins in the file.
     private var start = 0
     private var end = 0
@@ -98,7 +100,7 @@ public struct NotificationReader: ~Copyable {
     /// - Throws: `SystemError`.
     public mutating func fill(from descriptor: CInt, path: String) throws(SystemError) -> Bool {
         makeRoom()
-        let room = UnsafeMutableRawBufferPointer(rebasing: buffer[end..<min(end + Self.chunk, buffer.count)])
+        let room = UnsafeMutableRawBufferPointer(rebasing: buffer[end..<min(end + Self.chunk, Self.capacity)])
         if room.isEmpty { return true }
         if mayBeInLine { try lookBefore(descriptor, path) }
         let position = off_t(readOffset)
@@ -131,7 +133,7 @@ public struct NotificationReader: ~Copyable {
     /// - Returns: how many it took: all that there is room for.
     package mutating func feed(_ bytes: UnsafeRawBufferPointer) -> Int {
         makeRoom()
-        let count = min(bytes.count, buffer.count - 1 - end)
+        let count = min(bytes.count, Self.capacity - 1 - end)
         let room = UnsafeMutableRawBufferPointer(rebasing: buffer[end..<end + count])
         room.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
         end += count
@@ -192,7 +194,9 @@ public struct NotificationReader: ~Copyable {
                 if recover() { return .record }
                 if isRecovering { return nil }
             }
-            guard let length = lineLength() else {
+            let plain = parser.parsePlain(unread(to: end))
+            if let plain { scanned = start + plain }
+            guard let length = plain ?? lineLength() else {
                 guard end - start > Self.longestLine else { return nil }
                 let problem = LineProblem(reason: "is longer than \(Self.longestLine) bytes", position: 0)
                 return giveUpLine(problem, excerpt: LineRecovery.excerpt(unread(to: end)))
@@ -208,7 +212,7 @@ public struct NotificationReader: ~Copyable {
             }
             isAtBeginning = false
             do throws(LineProblem) {
-                try parser.parseLine(line)
+                if plain == nil { try parser.parseLine(line) }
                 try Event.checkAction(in: line, parser.spans)
                 try Event.checkAlone(in: line, parser.object, parser.spans)
             } catch {
@@ -224,7 +228,7 @@ public struct NotificationReader: ~Copyable {
     }
 
     /// Hands out the last record: its bytes and where its fields are in them.
-    func withRecord<Result>(_ body: (UnsafeRawBufferPointer, [FieldSpan]) -> Result) -> Result {
+    func withRecord<Result>(_ body: (UnsafeRawBufferPointer, FieldSpans) -> Result) -> Result {
         body(UnsafeRawBufferPointer(rebasing: buffer[record]), parser.spans)
     }
 

@@ -3,9 +3,9 @@
 /// An event that a reader has come to, for as long as a closure looks at it (``NotificationReader/next(where:)``).
 public struct NotificationRecord: ~Copyable {
     private let bytes: UnsafeRawBufferPointer
-    private let spans: [FieldSpan]
+    private let spans: FieldSpans
 
-    init(_ bytes: UnsafeRawBufferPointer, _ spans: [FieldSpan]) {
+    init(_ bytes: UnsafeRawBufferPointer, _ spans: FieldSpans) {
         self.bytes = bytes
         self.spans = spans
     }
@@ -30,6 +30,19 @@ public struct NotificationRecord: ~Copyable {
     ) rethrows -> Result? {
         guard let value = encodedValue(of: field) else { return nil }
         return try body(value.bytes)
+    }
+
+    /// A field's value where it lies, as it stands in the line.
+    ///
+    /// - Parameter name: the field's name.
+    /// - Returns: the bytes, valid as long as the record is, and whether there are escapes in them; nil where the event
+    ///   lacks the field.
+    package func encodedValue(
+        named name: UnsafeRawBufferPointer
+    ) -> (bytes: UnsafeRawBufferPointer, isEscaped: Bool)? {
+        Event.span(named: name, in: bytes, spans).map {
+            (UnsafeRawBufferPointer(rebasing: bytes[$0.value]), $0.valueIsEscaped)
+        }
     }
 
     /// A field's value where it lies, as it stands in the line.

@@ -1,8 +1,10 @@
 // A line is one flat JSON object of texts. The parser finds where names and values are; nothing is copied.
 //
-// This is what every reader does with every byte: eight bytes are looked at at a time, and one parser, with the memory
-// of its spans, serves line after line. A line as our own writer makes them is only looked through for its quotation
-// marks (`parsePlain`); whatever is unusual about one, the parser looks at it again, strictly.
+// This is what every reader does with every byte: one parser, with the memory of its spans, serves line after line. A
+// line as our own writer makes them is only looked through for its quotation marks, 64 bytes at a time (`parsePlain`);
+// whatever is unusual about one, the parser looks at it again, strictly.
+
+import CLinux
 
 /// Where a field's name and value stand in the line, without their quotation marks.
 struct FieldSpan: Equatable {
@@ -21,10 +23,58 @@ struct FieldSpan: Equatable {
         valueEnd = UInt32(truncatingIfNeeded: value.end) | (value.isEscaped ? Self.escaped : 0)
     }
 
+    /// Without escapes.
+    @inline(__always) init(name: UInt32, end nameEnd: UInt32, value: UInt32, end valueEnd: UInt32) {
+        nameStart = name
+        self.nameEnd = nameEnd
+        valueStart = value
+        self.valueEnd = valueEnd
+    }
+
+    /// Whether the name, which has no escapes, has so many bytes.
+    @inline(__always) func hasPlainName(ofLength count: UInt32) -> Bool { nameEnd &- nameStart == count }
+
     var name: Range<Int> { Range(uncheckedBounds: (Int(nameStart), Int(nameEnd & ~Self.escaped))) }
     var value: Range<Int> { Range(uncheckedBounds: (Int(valueStart), Int(valueEnd & ~Self.escaped))) }
     var nameIsEscaped: Bool { nameEnd & Self.escaped != 0 }
     var valueIsEscaped: Bool { valueEnd & Self.escaped != 0 }
+}
+
+/// Fields one after the other, where they stand in a line: valid as long as the parser has no other line.
+typealias FieldSpans = UnsafeBufferPointer<FieldSpan>
+
+/// Room for spans, which serves line after line.
+private struct SpanBuffer: ~Copyable {
+    private var memory = UnsafeMutableBufferPointer<FieldSpan>.allocate(capacity: 64)
+    private var count = 0
+
+    deinit { memory.deallocate() }
+
+    var spans: FieldSpans { FieldSpans(rebasing: memory[..<count]) }
+
+    mutating func removeAll() { count = 0 }
+
+    mutating func append(_ span: FieldSpan) {
+        if count == memory.count { reserve(2 * count) }
+        memory.initializeElement(at: count, to: span)
+        count += 1
+    }
+
+    /// Has room for so many more.
+    private mutating func reserve(_ capacity: Int) {
+        let larger = UnsafeMutableBufferPointer<FieldSpan>.allocate(capacity: capacity)
+        _ = larger.moveInitialize(fromContentsOf: memory[..<count])
+        memory.deallocate()
+        memory = larger
+    }
+
+    /// So many spans, to be written by the caller, in place of those that were.
+    mutating func replaceAll(count: Int) -> UnsafeMutableBufferPointer<FieldSpan> {
+        self.count = 0
+        if count > memory.count { reserve(count) }
+        self.count = count
+        return memory
+    }
 }
 
 /// A JSON string's inside.
@@ -35,7 +85,7 @@ struct ParsedText {
 }
 
 /// Parses objects of texts, strictly by RFC 8259.
-struct ObjectParser {
+struct ObjectParser: ~Copyable {
     /// The longest line that is parsed.
     static let longestLine = 1 << 20
 
@@ -44,19 +94,18 @@ struct ObjectParser {
     private(set) var position = 0
     /// Where the last line has its object: space around it is allowed.
     private(set) var object = 0..<0
-    /// The fields of the last object, relative to where it begins.
-    private(set) var spans: [FieldSpan] = []
+    private var buffer = SpanBuffer()
     /// Where a plain line has its quotation marks, four to a field.
     private var marks = QuotationMarks()
 
-    init() { spans.reserveCapacity(32) }
+    /// The fields of the last object, relative to where it begins.
+    var spans: FieldSpans { buffer.spans }
 
     /// Parses a line that is one object and nothing else.
     mutating func parseLine(_ line: UnsafeRawBufferPointer) throws(LineProblem) {
         guard line.count <= Self.longestLine else {
             throw LineProblem(reason: "is longer than \(Self.longestLine) bytes", position: 0)
         }
-        if parsePlain(line) { return }
         try parseObject(in: line, from: 0)
         let end = position
         skipSpace()
@@ -64,33 +113,37 @@ struct ObjectParser {
         object = object.lowerBound..<end
     }
 
-    /// Parses a line of ASCII without spaces between its texts and without a backslash in them.
+    /// How many bytes behind a text `parsePlain` looks at: they have to be there, whatever they are.
+    static let readBeyond = Int(ducc_marks_beyond)
+
+    /// Parses the line that a text begins with, where that is one of ASCII without spaces between its texts and without a
+    /// backslash in them: an object and nothing else.
     ///
-    /// - Returns: whether it is one; if not, nothing is said of it.
-    private mutating func parsePlain(_ line: UnsafeRawBufferPointer) -> Bool {
-        guard let count = marks.find(in: line), count % 4 == 0, count > 0 else { return false }
-        spans.removeAll(keepingCapacity: true)
-        let isPlain = marks.positions.withUnsafeBufferPointer { marks in
-            // Where the last text ended: its quotation mark, and the comma behind it.
-            var behind = 1
-            var first = UInt8(ascii: "{")
-            for index in stride(from: 0, to: count, by: 4) {
-                let name = (Int(marks[index]), Int(marks[index + 1]))
-                let value = (Int(marks[index + 2]), Int(marks[index + 3]))
-                guard name.0 == behind, line[behind - 1] == first, value.0 == name.1 + 2,
-                    line[name.1 + 1] == UInt8(ascii: ":")
-                else { return false }
-                spans.append(
-                    FieldSpan(
-                        name: ParsedText(start: name.0 + 1, end: name.1, isEscaped: false),
-                        value: ParsedText(start: value.0 + 1, end: value.1, isEscaped: false)))
-                behind = value.1 + 2
-                first = UInt8(ascii: ",")
-            }
-            return behind == line.count && line[behind - 1] == UInt8(ascii: "}")
+    /// - Returns: its length, the line feed not counted; nil where it is none, and then nothing is said of it.
+    mutating func parsePlain(_ text: UnsafeRawBufferPointer) -> Int? {
+        guard let length = marks.find(in: text), marks.count % 4 == 0, marks.count > 0,
+            text[0] == UInt8(ascii: "{"), text[length - 1] == UInt8(ascii: "}")
+        else { return nil }
+        let marks = marks.positions
+        let count = self.marks.count / 4
+        let spans = buffer.replaceAll(count: count)
+        // No bit is set as long as all stands where it should.
+        var wrong: UInt32 = 0
+        var begin: UInt32 = 1
+        for index in 0..<count {
+            let (name, nameEnd) = (marks[4 &* index], marks[4 &* index &+ 1])
+            let (value, valueEnd) = (marks[4 &* index &+ 2], marks[4 &* index &+ 3])
+            wrong |= (name ^ begin) | (value ^ (nameEnd &+ 2))
+            wrong |= UInt32(text[Int(nameEnd) &+ 1] ^ UInt8(ascii: ":"))
+            // Behind the last one is the line's end, which was looked at.
+            if index &+ 1 < count { wrong |= UInt32(text[Int(valueEnd) &+ 1] ^ UInt8(ascii: ",")) }
+            begin = valueEnd &+ 2
+            spans.initializeElement(
+                at: index,
+                to: FieldSpan(name: name &+ 1, end: nameEnd, value: value &+ 1, end: valueEnd))
         }
-        object = 0..<line.count
-        return isPlain
+        object = 0..<length
+        return wrong == 0 && Int(begin) == length && length <= Self.longestLine ? length : nil
     }
 
     /// Parses an object that begins at an offset; `position` is then behind it, or where it ceases to be one.
@@ -98,7 +151,7 @@ struct ObjectParser {
         bytes = UnsafeRawBufferPointer(rebasing: text[..<min(text.count, start + Self.longestLine)])
         origin = start
         position = start
-        spans.removeAll(keepingCapacity: true)
+        buffer.removeAll()
         skipSpace()
         object = position - origin..<position - origin
         try expect(UInt8(ascii: "{"), "is not a JSON object")
@@ -109,7 +162,8 @@ struct ObjectParser {
             skipSpace()
             try expect(UInt8(ascii: ":"), "has no : behind a name")
             skipSpace()
-            spans.append(FieldSpan(name: name, value: try parseText()))
+            let value = try parseText()
+            buffer.append(FieldSpan(name: name, value: value))
             skipSpace()
             if take(UInt8(ascii: ",")) {
                 skipSpace()
@@ -242,22 +296,6 @@ enum SpecialBytes {
         return (control | quotation | backslash | word) & (ones &* 0x80)
     }
 
-    static let spaces = ones &* 0x20
-    static let highs = ones &* 0x80
-
-    /// A high bit where any byte is a control character, a backslash or not ASCII.
-    @inline(__always) static func unquoted(_ word: UInt64) -> UInt64 {
-        (word &- ones &* 0x20) | ((word ^ ones &* 0x5c) &- ones) | word
-    }
-
-    /// A bit for each byte that is a quotation mark, the first byte's lowest, where all bytes are ASCII.
-    @inline(__always) static func quotations(_ word: UInt64) -> UInt64 {
-        // No byte borrows from the next one: none is greater than 0x80.
-        let found = (highs &- (word ^ ones &* 0x22)) & highs
-        // Gathers the eight high bits in the highest byte.
-        return ((found >> 7) &* 0x0102_0408_1020_4080) >> 56
-    }
-
     /// The same for one byte.
     @inline(__always) static func contains(_ byte: UInt8) -> Bool {
         byte < 0x20 || byte == 0x22 || byte == 0x5c || byte >= 0x80
@@ -265,49 +303,22 @@ enum SpecialBytes {
 }
 
 /// Where a line has its quotation marks.
-struct QuotationMarks {
-    /// The first of them, as many as were found.
-    private(set) var positions: [UInt32]
-    /// With room for what a block may have more.
+private struct QuotationMarks: ~Copyable {
+    /// The positions of those that were found.
+    var positions: UnsafePointer<UInt32> { UnsafePointer(memory) }
+    private(set) var count = 0
+    private let memory = UnsafeMutablePointer<UInt32>.allocate(capacity: most + Int(ducc_marks_more))
     private static let most = 256
 
-    init() { positions = [UInt32](repeating: 0, count: Self.most + 64) }
+    deinit { memory.deallocate() }
 
-    /// Finds them.
+    /// Finds them in the line that a text begins with.
     ///
-    /// - Returns: how many there are; nil where the line has anything but plain ASCII, or very many.
-    mutating func find(in line: UnsafeRawBufferPointer) -> Int? {
-        positions.withUnsafeMutableBufferPointer { positions in
-            var found = 0
-            var special: UInt64 = 0
-            var begin = 0
-            while begin < line.count {
-                guard found <= Self.most else { return nil }
-                var block: UInt64 = 0
-                var offset = 0
-                while offset < 64, begin + offset + 8 <= line.count {
-                    let word = UInt64(
-                        littleEndian: line.loadUnaligned(fromByteOffset: begin + offset, as: UInt64.self))
-                    special |= SpecialBytes.unquoted(word)
-                    block |= SpecialBytes.quotations(word) << UInt64(offset)
-                    offset += 8
-                }
-                if offset < 64 {
-                    var word = SpecialBytes.spaces
-                    for index in (begin + offset..<line.count).reversed() {
-                        word = word << 8 | UInt64(line[index])
-                    }
-                    special |= SpecialBytes.unquoted(word)
-                    block |= SpecialBytes.quotations(word) << UInt64(offset)
-                }
-                while block != 0 {
-                    positions[found] = UInt32(truncatingIfNeeded: begin &+ block.trailingZeroBitCount)
-                    found &+= 1
-                    block &= block &- 1
-                }
-                begin += 64
-            }
-            return special & SpecialBytes.highs == 0 ? found : nil
-        }
+    /// - Returns: the line's length; nil where it isn't whole, has anything but plain ASCII, or very many of them.
+    mutating func find(in text: UnsafeRawBufferPointer) -> Int? {
+        guard let base = text.baseAddress else { return nil }
+        let length = ducc_plain_line(
+            base.assumingMemoryBound(to: CChar.self), text.count, memory, Self.most, &count)
+        return length < 0 ? nil : length
     }
 }

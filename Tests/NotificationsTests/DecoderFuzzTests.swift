@@ -95,17 +95,31 @@ struct DecoderFuzzTests {
             let answers = try runSuccessfully("/usr/bin/python3", ["-c", Self.oracle, path]).split(
                 separator: "\n")
             try #require(answers.count == size)
+            var reader = NotificationReader()
             for (line, answer) in zip(lines, answers) {
-                let found = (try? Event(line: line)).map(Self.expected) ?? "-"
-                if found != "-" { accepted += 1 }
-                guard found != answer else { continue }
-                Issue.record(
-                    "seed \(seed): \(found) instead of \(answer): \(String(decoding: line, as: UTF8.self)) \(line)"
-                )
-                return
+                // The line alone, and as a reader has it: that one looks at a plain line at a glance.
+                for found in [try? Event(line: line), read(line, &reader)] {
+                    let found = found.map(Self.expected) ?? "-"
+                    if found != "-" { accepted += 1 }
+                    guard found != answer else { continue }
+                    Issue.record(
+                        "seed \(seed): \(found) instead of \(answer): \(String(decoding: line, as: UTF8.self)) \(line)"
+                    )
+                    return
+                }
             }
         }
         // Neither refuses everything.
-        #expect(accepted > size / 10)
+        #expect(accepted > 2 * size / 10)
+    }
+
+    /// What a reader makes of a line; what it recovers of one that is no event doesn't count.
+    private func read(_ line: [UInt8], _ reader: inout NotificationReader) -> Event? {
+        let taken = (line + [UInt8(ascii: "\n")]).withUnsafeBytes { reader.feed($0) }
+        precondition(taken == line.count + 1)
+        let first = reader.next()
+        while reader.next() != nil {}
+        if case .event(let event)? = first { return event }
+        return nil
     }
 }

@@ -36,7 +36,7 @@ struct LineExaminer: ~Copyable {
     }
 
     /// - Parameter spans: the fields of the line, an object that stands alone in it.
-    func examine(_ line: UnsafeRawBufferPointer, _ spans: [FieldSpan]) -> Result {
+    func examine(_ line: UnsafeRawBufferPointer, _ spans: FieldSpans) -> Result {
         var run: UInt128?
         var sequence: UInt64?
         var previous: UInt128?
