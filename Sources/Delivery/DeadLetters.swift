@@ -19,7 +19,7 @@ package protocol GivenUpEvents {
 extension RequestError {
     /// There is no such dead letter.
     package static func noDeadLetter(_ identifier: String, hook: String) -> RequestError {
-        RequestError("\(hook) has no dead letter \(identifier)")
+        RequestError("\(hook) has no dead letter \(identifier)", .missing)
     }
 }
 

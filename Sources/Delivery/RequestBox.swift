@@ -37,8 +37,22 @@ package struct Request: Codable, Sendable {
 
 /// What was asked can't be done.
 package struct RequestError: Error, CustomStringConvertible, Sendable {
+    package enum Kind: Sendable {
+        /// It can't be meant.
+        case mistaken
+        /// What it is about isn't there.
+        case missing
+        /// Nobody is there to do it, or not now.
+        case unavailable
+    }
+
     package let description: String
-    package init(_ description: String) { self.description = description }
+    package let kind: Kind
+
+    package init(_ description: String, _ kind: Kind = .unavailable) {
+        self.description = description
+        self.kind = kind
+    }
 }
 
 extension Configuration {
@@ -50,7 +64,7 @@ extension Configuration {
         let names = hooks.map(\.name)
         if names.contains(name) { return }
         let near = Suggestion.nearest(to: name, in: names).map { ", did you mean \($0)?" }
-        throw RequestError("\(file) has no hook '\(name)'\(near ?? "")")
+        throw RequestError("\(file) has no hook '\(name)'\(near ?? "")", .mistaken)
     }
 }
 

@@ -10,7 +10,9 @@ struct ConvertSingleImageCommand: DUCCCommand {
 
     @OptionGroup var image: ImageArgument
 
-    @Argument(help: ArgumentHelp("The repository, a directory.", valueName: "repository"))
+    @Argument(
+        help: ArgumentHelp(
+            "The repository: its name in CernVM-FS, or a directory (/…, ./…).", valueName: "repository"))
     var repository: String
 
     @OptionGroup var conversion: ConversionArguments

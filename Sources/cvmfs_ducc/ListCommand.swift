@@ -11,7 +11,9 @@ struct ListCommand: DUCCCommand {
         commandName: "list", abstract: "Lists the images in a repository.",
         discussion: "Only images that are there, whole, are listed.")
 
-    @Argument(help: ArgumentHelp("The repository, a directory.", valueName: "repository"))
+    @Argument(
+        help: ArgumentHelp(
+            "The repository: its name in CernVM-FS, or a directory (/…, ./…).", valueName: "repository"))
     var repository: String
 
     @Flag(help: "One JSON object an image and line, with all digests.")

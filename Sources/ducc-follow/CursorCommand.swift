@@ -82,7 +82,7 @@ struct CursorCommand: ParsableCommand {
                     start = .event(to)
                 } else {
                     throw RequestError(
-                        "--to takes start, end, \(Instant.help), or an event_id, not \"\(to)\"")
+                        "--to takes start, end, \(Instant.help), or an event_id, not \"\(to)\"", .mistaken)
                 }
             }
             let follower = try StreamFollower(
@@ -95,7 +95,8 @@ struct CursorCommand: ParsableCommand {
                     break
                 }
             }
-            throw RequestError("there is no event \(to) in \(configuration.stream) and its rotated files")
+            throw RequestError(
+                "there is no event \(to) in \(configuration.stream) and its rotated files", .missing)
         }
     }
 

@@ -12,12 +12,12 @@ enum ExitStatusCode {
     case stateUnreadable
     /// The command line is wrong.
     case usage
-    /// There is no such stream, or it can't be read.
+    /// There is no such stream, or event, or it can't be read.
     case noStream
     /// Standard output can't be written.
     case output
-    /// The cursor is in use by another process.
-    case inUse
+    /// The cursor or the state is in use by another process, or no daemon is there to do what is asked.
+    case unavailable
     /// The state directory or the hook is of no use.
     case configuration
     /// A signal asked for the end.
@@ -30,7 +30,7 @@ enum ExitStatusCode {
         case .stateUnreadable: 2
         case .usage: 64
         case .noStream: 66
-        case .inUse: 69
+        case .unavailable: 69
         case .output: 74
         case .configuration: 78
         case .interrupted(let signal): signal.exitCode

@@ -77,16 +77,23 @@ enum FollowProgram {
             return .interrupted(error)
         } catch let error as CursorError {
             Report.say(error.description)
-            return error.isInUse ? .inUse : .configuration
+            return error.isInUse ? .unavailable : .configuration
         } catch let error as StateError {
             Report.say(error.description)
-            return error.isInUse ? .inUse : .configuration
+            return error.isInUse ? .unavailable : .configuration
         } catch let error as ConfigurationError {
             for mistake in error.mistakes { Report.say(mistake) }
             return .configuration
         } catch let error as HookError {
             Report.say(error.description)
             return .configuration
+        } catch let error as RequestError {
+            Report.say(error.description)
+            switch error.kind {
+            case .mistaken: return .usage
+            case .missing: return .noStream
+            case .unavailable: return .unavailable
+            }
         } catch let error as OutputError {
             Report.say(error.description)
             return .output

@@ -188,7 +188,7 @@ struct ReviewedCaseTests {
         running.signal(SIGTERM)
         try waitUntil("it says so") {
             let result = try Support.run(Programs.follow, ["pause"] + follow.config + ["a"])
-            return result.code == 66 && result.errors.contains("is stopping")
+            return result.code == 69 && result.errors.contains("is stopping")
         }
         try follow.directory.write("go", "")
         #expect(try running.wait(seconds: 20).code == 0)
