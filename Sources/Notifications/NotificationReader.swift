@@ -49,7 +49,7 @@ public struct NotificationReader: ~Copyable {
     /// So much of `buffer` is used; what is behind it is read now and then, and means nothing.
     private static let capacity = longestLine + chunk + 1
     private let buffer = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: capacity + ObjectParser.readBeyond, alignment: 64)
+        byteCount: capacity + 1 + ObjectParser.readBeyond, alignment: 64)
     /// The unread part of `buffer`; `offset` is where it begins in the file.
     private var start = 0
     private var end = 0
@@ -194,7 +194,8 @@ public struct NotificationReader: ~Copyable {
                 if recover() { return .record }
                 if isRecovering { return nil }
             }
-            let plain = parser.parsePlain(unread(to: end))
+            // Where a part of it was looked through, the line is not whole yet, or none of those.
+            let plain = scanned == start ? parser.parsePlain(unread(to: end)) : nil
             if let plain { scanned = start + plain }
             guard let length = plain ?? lineLength() else {
                 guard end - start > Self.longestLine else { return nil }

@@ -72,8 +72,7 @@ final class CernVMPublication: Publication {
         // A server that publishes mounts its new revision in place of the one that the old layers are read from, and
         // fails where somebody has a directory of that open: none of ours is when the lock goes.
         return try RepositoryLock.hold(inside: nil, waiting: waiting) {
-            try repository.waitForOthers(waiting)
-            return try merge(makingFlat: makingFlat)
+            try repository.untilNobodyIsFirst(waiting: waiting) { try merge(makingFlat: makingFlat) }
         }
     }
 
@@ -119,7 +118,9 @@ final class CernVMPublication: Publication {
     private var flatFile: String { "\(image.staging.path)/flat.tar" }
 
     func commit(waiting: (String) -> Void) throws -> PublicationFacts {
-        try RepositoryLock.hold(inside: nil, waiting: waiting) { try publish(waiting) }
+        try RepositoryLock.hold(inside: nil, waiting: waiting) {
+            try repository.untilNobodyIsFirst(waiting: waiting) { try publish(waiting) }
+        }
     }
 
     func abandon() { try? image.staging.remove() }
@@ -127,6 +128,7 @@ final class CernVMPublication: Publication {
     // MARK: - The commit
 
     private func publish(_ waiting: (String) -> Void) throws -> PublicationFacts {
+        let mount = try repository.waitForMount()
         try image.checkReusedLayers()
         try image.checkPublicPath()
         let old = try repository.record(plan.reference.publicPath)
@@ -140,7 +142,9 @@ final class CernVMPublication: Publication {
             image.flatEntries != nil
             && (plan.replacesFlat || !content.hasFlatImage(plan.configurationDigest))
         try checkWay(layers, writesFlat)
-        try removeOld(layers, writesFlat, waiting)
+        // All of this was read of one revision.
+        guard repository.spool.mount == mount else { throw ServerBusy(reason: "somebody publishes there") }
+        try removeOld(layers, writesFlat)
 
         let linkChanged =
             plan.contents.flat && (!image.isLinked || !isNoted || old?.unannounced?.flat == true)
@@ -154,7 +158,7 @@ final class CernVMPublication: Publication {
 
         var record = image.record(nil, lost: [])
         let answer = try repository.ingest(
-            ["-t", "-", "-b", repository.archiveBase, "-k"], waiting: waiting
+            ["-t", "-", "-b", repository.archiveBase, "-k"]
         ) { [self] pipe in
             record = try write(layers, writesFlat, into: pipe) { [repository, plan] record in
                 guard plan.isAnnounced else { return }
@@ -169,7 +173,7 @@ final class CernVMPublication: Publication {
 
     /// What the server says is not all there is to it: it may have failed after it published, or have done nothing.
     private func judge(_ answer: ServerAnswer, _ record: ImageRecord, _ waiting: (String) -> Void) throws {
-        let isThere = try content.record(plan.reference.publicPath) == record
+        let isThere = try repository.reading { try $0.record(plan.reference.publicPath) } == record
         if isThere {
             if !answer.isDone {
                 waiting(
@@ -252,11 +256,12 @@ final class CernVMPublication: Publication {
         var paths = [RepositoryLayout.imageMetadata(plan.reference.publicPath), plan.reference.publicPath]
         paths += layers.map { RepositoryLayout.layer(plan.layers[$0].descriptor.digest) }
         if writesFlat { paths.append(RepositoryLayout.flatImage(plan.configurationDigest)) }
+        let above = repository.base.isEmpty ? "" : "\(repository.base)/"
         for path in paths {
-            var parent = path
+            var parent = above + path
             repeat {
-                let isPublic = parent == plan.reference.publicPath
-                let full = content.path(parent)
+                let isPublic = parent == above + plan.reference.publicPath
+                let full = "\(repository.spool.mounted)/\(parent)"
                 if !isPublic, Files.exists(full), !Files.isDirectory(full) || Files.linkTarget(full) != nil {
                     throw RepositoryError(.refused, "\(full) is in the way: it is no directory")
                 }
@@ -266,7 +271,7 @@ final class CernVMPublication: Publication {
     }
 
     /// Removes what stands where a layer or a flat image shall be: an archive is merged into what is there.
-    private func removeOld(_ layers: [Int], _ writesFlat: Bool, _ waiting: (String) -> Void) throws {
+    private func removeOld(_ layers: [Int], _ writesFlat: Bool) throws {
         var paths = layers.map { RepositoryLayout.layer(plan.layers[$0].descriptor.digest) }
         if writesFlat { paths.append(RepositoryLayout.flatImage(plan.configurationDigest)) }
         paths = paths.filter { Files.exists(content.path($0)) }
@@ -275,8 +280,10 @@ final class CernVMPublication: Publication {
         let groups = repository.isBehindGateway ? paths.map { [$0] } : [paths]
         for group in groups {
             let full = group.map { repository.base.isEmpty ? $0 : "\(repository.base)/\($0)" }
-            let answer = try repository.ingest(full.flatMap { ["-d", $0] }, waiting: waiting)
-            guard group.allSatisfy({ !Files.exists(content.path($0)) }) else {
+            let answer = try repository.ingest(full.flatMap { ["-d", $0] })
+            guard
+                try repository.reading({ content in group.allSatisfy { !Files.exists(content.path($0)) } })
+            else {
                 throw RepositoryError(
                     .refused, "cvmfs_server ingest --delete failed with \(answer.status): \(answer.reason)")
             }

@@ -49,6 +49,7 @@ package struct CernVMRepository: ImageRepository {
         if let temporaryDirectory {
             Staging.clean(in: temporaryDirectory)
             recover()
+            try Interruption.check()
         }
         _ = try waitForMount()
     }
@@ -68,9 +69,10 @@ package struct CernVMRepository: ImageRepository {
         return line.map { String($0.dropFirst(name.utf8.count + 1).filter { $0 != "\"" && $0 != "'" }) }
     }
 
-    private static func checkServer(_ server: String, _ name: String) throws(RepositoryError) {
+    private static func checkServer(_ server: String, _ name: String) throws {
         let answer: ServerAnswer
         do { answer = try ServerCommand.run(["list"], isInterruptible: true) } catch {
+            try Interruption.check()
             throw RepositoryError(
                 .noSuchRepository,
                 "there is no repository \(name): \(error); a directory's name begins with /, ./ or ../, for instance "
@@ -106,14 +108,17 @@ package struct CernVMRepository: ImageRepository {
     /// Waits until a revision is mounted: where none is, nothing would seem to be published.
     ///
     /// - Throws: `RepositoryError`, `Interrupted`.
-    private func waitForMount() throws -> ServerSpool.Mount {
+    func waitForMount() throws -> ServerSpool.Mount {
         let limit = MonotonicClock.nanoseconds() + Self.patience
         while true {
             if let mount = spool.mount { return mount }
             // While somebody publishes it is about to be mounted again. After a reboot, or where a server was killed just
             // then, it is mounted on request.
             let isPublishing = spool.isPublishing
-            if !isPublishing { _ = try? ServerCommand.run(["mount", server], isInterruptible: true) }
+            if !isPublishing, spool.mount == nil {
+                _ = try? ServerCommand.run(["mount", server], isInterruptible: true)
+                try Interruption.check()
+            }
             if let mount = spool.mount { return mount }
             guard isPublishing || spool.isPublishing, MonotonicClock.nanoseconds() < limit else {
                 throw RepositoryError(

@@ -40,6 +40,8 @@ struct ServerCommand {
     private static let outputLimit = 64 << 10
     /// How long a server has, in milliseconds, to give up an archive that was cut.
     private static let patience: CInt = 120_000
+    /// How long one has, in milliseconds, that changes nothing and is asked to end.
+    private static let grace: CInt = 5_000
 
     /// Runs a command to its end.
     ///
@@ -80,10 +82,10 @@ struct ServerCommand {
             } catch let error as SystemError where error.code == EPIPE {
             } catch { failure = error }
         }
-        if failure == nil {
-            let end = try child.endDescriptor()
+        if failure == nil, let end = try? child.endDescriptor() {
             var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
-            while !watch(), poll(&descriptor, 1, pause) == 0 {}
+            // A signal to us is no reason to look away.
+            while !watch(), retrying({ poll(&descriptor, 1, pause) }) == 0 {}
         }
         if isInterruptible { try waitOrInterrupt(child) }
         let status = failure == nil ? child.wait() : try waitForRefusal(child)
@@ -101,6 +103,7 @@ struct ServerCommand {
         poll(&descriptors, nfds_t(descriptors.count), -1)
         guard Interruption.signal != nil else { return }
         child.signalGroup(SIGTERM)
+        if retrying({ poll(&descriptors, 1, grace) }) == 0 { child.signalGroup(SIGKILL) }
         _ = child.wait()
         try Interruption.check()
     }

@@ -9,28 +9,38 @@ extension CernVMRepository {
     static let patience: UInt64 = 30 * 60 * 1_000_000_000
     private static let pause = 500
 
-    /// Runs `ingest` with an archive.
+    /// Does what needs a repository that nobody else publishes, again from its beginning where somebody came first after
+    /// all: then nothing that was decided holds.
     ///
-    /// - Parameters:
-    ///   - waiting: called once where somebody else has to be waited for, with what to tell the user.
-    ///   - archive: writes it, again where the server was busy; nil: there is none.
-    /// - Returns: what the server said; done or not, no transaction of ours is open.
-    /// - Throws: `RepositoryError`, `SystemError`, `Interrupted`, what `archive` throws.
-    func ingest(
-        _ arguments: [String], waiting: (String) -> Void, _ archive: ((ArchivePipe) throws -> Void)? = nil
-    ) throws -> ServerAnswer {
+    /// - Parameter waiting: called once where somebody else has to be waited for, with what to tell the user.
+    /// - Throws: `RepositoryError`, `SystemError`, `Interrupted`, what `body` throws, but for `ServerBusy`.
+    func untilNobodyIsFirst<Result>(waiting: (String) -> Void, _ body: () throws -> Result) throws -> Result {
         let limit = MonotonicClock.nanoseconds() + Self.patience
         var isSaid = false
         while true {
             try waitForOthers(until: limit, waiting)
-            let answer = try run(["ingest"] + arguments + [server], archive)
-            guard !answer.isDone, answer.isAboutOthers, MonotonicClock.nanoseconds() < limit else {
-                return answer
+            do { return try body() } catch let busy as ServerBusy {
+                guard MonotonicClock.nanoseconds() < limit else {
+                    throw RepositoryError(.refused, "\(server) is still busy: \(busy.reason)")
+                }
+                if !isSaid { waiting("\(server) is busy: \(busy.reason): waiting for it") }
+                isSaid = true
+                try Interruption.sleep(milliseconds: Self.pause)
             }
-            if !isSaid { waiting("\(server) is busy: \(answer.reason): waiting for it") }
-            isSaid = true
-            try Interruption.sleep(milliseconds: Self.pause)
         }
+    }
+
+    /// Runs `ingest`.
+    ///
+    /// - Parameter archive: writes the archive; nil: there is none.
+    /// - Returns: what the server said; done or not, no transaction of ours is open.
+    /// - Throws: `ServerBusy` where somebody else came first, `SystemError`, `Interrupted`, what `archive` throws.
+    func ingest(
+        _ arguments: [String], _ archive: ((ArchivePipe) throws -> Void)? = nil
+    ) throws -> ServerAnswer {
+        let answer = try run(["ingest"] + arguments + [server], archive)
+        if !answer.isDone, answer.isAboutOthers { throw ServerBusy(reason: answer.reason) }
+        return answer
     }
 
     private func run(
@@ -68,7 +78,7 @@ extension CernVMRepository {
 
     /// Our child has said whose transaction it was.
     private func settleFlag(_ operation: inout ServerSpool.Operation, _ answer: ServerAnswer) {
-        if answer.isAboutOthers {
+        if answer.isAboutOthers || answer.opensNothing {
             operation.flag = nil
             try? spool.write(operation)
         } else if !answer.isDone {
@@ -79,8 +89,7 @@ extension CernVMRepository {
     /// Waits until nobody else publishes, and cleans up what we left when we were killed.
     ///
     /// - Throws: `RepositoryError` where somebody's transaction is open that isn't ours to end.
-    func waitForOthers(until limit: UInt64? = nil, _ waiting: (String) -> Void) throws {
-        let limit = limit ?? MonotonicClock.nanoseconds() + Self.patience
+    private func waitForOthers(until limit: UInt64, _ waiting: (String) -> Void) throws {
         var isSaid = false
         while let flag = spool.openTransaction {
             let ours = spool.operation
@@ -142,7 +151,21 @@ extension CernVMRepository {
     }
 }
 
+/// Somebody else came first.
+struct ServerBusy: Error {
+    let reason: String
+}
+
 extension ServerAnswer {
+    /// Whether it says that it failed before it opened a transaction.
+    var opensNothing: Bool {
+        let text = (output + errors).lowercased()
+        return [
+            "cannot load whitelist", "not opening a transaction", "permission error", "cannot be repaired",
+            "unable to find the configuration file", "attempting to acquire lock",
+        ].contains { text.contains($0) }
+    }
+
     /// Whether it says that somebody else is at work.
     var isAboutOthers: Bool {
         let text = (output + errors).lowercased()

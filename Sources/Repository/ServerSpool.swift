@@ -65,6 +65,8 @@ struct ServerSpool: Sendable {
         if lines.isEmpty { return nil }
         var revision = [UInt8](repeating: 0, count: 32)
         let count = getxattr(mounted, "user.revision", &revision, revision.count)
+        // Its file system has died.
+        if count < 0, [ENOTCONN, EIO, ESTALE].contains(errno) { return nil }
         return Mount(lines: lines, revision: Array(revision.prefix(max(0, count))))
     }
 

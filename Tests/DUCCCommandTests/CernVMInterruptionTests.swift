@@ -43,13 +43,15 @@ struct CernVMInterruptionTests {
 
     /// Starts the conversion of the new image, and lets the server stop at a step.
     private func start(
-        _ image: TestImage = image("new"), _ options: String..., heldAt step: String
+        _ image: TestImage = image("new"), _ options: String..., heldAt step: String,
+        failing errors: String = ""
     ) throws -> RunningCommand {
         try image.write(to: converting.layout, tag: "1")
         let directory = converting.directory
+        let failure = errors.isEmpty ? "" : ", \"fail\": 1, \"stderr\": \"\(errors)\""
         try server.setFault(
             step,
-            "{\"once\": true, \"touch\": \"\(directory.path("reached"))\", \"wait\": \"\(directory.path("go"))\"}"
+            "{\"once\": true, \"touch\": \"\(directory.path("reached"))\", \"wait\": \"\(directory.path("go"))\"\(failure)}"
         )
         let running = try converting.start(arguments(options))
         try waitUntil("the server is at \(step)") { Files.exists(directory.path("reached")) }
@@ -106,6 +108,7 @@ struct CernVMInterruptionTests {
         "killed together with the server that removes an old flat image, likewise",
         arguments: ["transaction-flagged", "ingest-worker", "ingest-remounted"])
     func killedRemoving(step: String) throws {
+        // Of the image that is there the first operation is the removal.
         try killTogether(try start(Self.image("old"), "--convert-again", heldAt: step))
     }
 
@@ -121,8 +124,6 @@ struct CernVMInterruptionTests {
 
     @Test("between two revisions, where nothing is mounted, the repository is not taken for an empty one")
     func betweenRevisions() throws {
-        try server.setFault(
-            "ingest-end", "{\"once\": true, \"touch\": \"\(converting.directory.path("done"))\"}")
         let running = try start(heldAt: Self.unmounted)
         let readers = try [
             ["list", converting.repository],
@@ -187,10 +188,52 @@ struct CernVMInterruptionTests {
         let open = try DirectoryEntry.names(in: directory).compactMap {
             Files.linkTarget("\(directory)/\($0)")
         }
-        #expect(open.contains { $0.contains("lock") })
+        #expect(open.contains(converting.directory.path("lock")))
         #expect(open.filter { $0.hasPrefix(server.mounted) } == [])
         try release()
         #expect(try running.wait(seconds: 60).code == 0)
+    }
+
+    @Test(
+        "a transaction that somebody opens just before ours is left as it is, whatever the server says of it")
+    func foreignTransaction() throws {
+        for errors in ["", "cannot load whitelist\\nImpossible to start a transaction"] {
+            let running = try start(heldAt: "ingest-transaction", failing: errors)
+            #expect(try server.command("transaction", server.name).code == 0)
+            try Files.makeDirectories("/cvmfs/\(server.name)/theirs")
+            try release()
+            let result = try running.wait(seconds: 60)
+            #expect(result.code == 1, "\(result.errors)")
+            #expect(server.isInTransaction && Files.isDirectory("/cvmfs/\(server.name)/theirs"))
+            #expect(try server.command("publish", server.name).code == 0)
+            unlink(converting.directory.path("go"))
+            unlink(converting.directory.path("reached"))
+            try converting.edit { rmdir("\($0)/theirs") }
+        }
+        try finish()
+    }
+
+    @Test("what somebody publishes while we wait for that is reckoned with")
+    func inTheWayMeanwhile() throws {
+        #expect(try server.command("transaction", server.name).code == 0)
+        try Files.replace("/cvmfs/\(server.name)/other", with: [], sync: false)
+        let (reached, go) = (converting.directory.path("reached"), converting.directory.path("go"))
+        try server.setFault(
+            "publish-worker", "{\"once\": true, \"touch\": \"\(reached)\", \"wait\": \"\(go)\"}")
+        let theirs = try RunningCommand("\(CernVMServer.programs)/cvmfs_server", ["publish", server.name])
+        try waitUntil("they publish") { Files.exists(reached) }
+        try Self.image("new").write(to: converting.layout, tag: "1")
+        let running = try converting.start([
+            "convert-single-image", "oci:\(converting.layout):1", "\(server.name)/other/place",
+        ])
+        try waitUntil("it waits") { running.errorsSoFar.contains("somebody publishes there") }
+        try release()
+        #expect(try theirs.wait().code == 0)
+        let result = try running.wait(seconds: 60)
+        #expect(result.code == 1 && result.errors.contains("other is in the way"), "\(result.errors)")
+        #expect(try server.isWhole())
+        unlink(go)
+        try finish()
     }
 
     @Test("what was published in a killed run is told of, also where another image failed in its place")
@@ -219,13 +262,16 @@ struct CernVMInterruptionTests {
     }
 
     @Test(
-        "SIGTERM at any step: nothing is left open; what the server has whole is published", arguments: steps)
-    func terminated(step: String) throws {
+        "SIGTERM or SIGINT at any step: nothing is left open; what the server has whole is published",
+        arguments: steps, [SIGTERM, SIGINT])
+    func terminated(step: String, signal: CInt) throws {
         let running = try start(heldAt: step)
-        running.signal(SIGTERM)
+        running.signal(signal)
         try release()
         let result = try running.wait(seconds: 60)
-        #expect([0, 143].contains(result.code), "\(result.errors)")
+        #expect([0, 128 + signal].contains(result.code), "\(result.errors)")
+        let ends = try converting.events().filter { $0.action == .endImageConversion }
+        #expect(ends.last?[.status] == (result.code == 0 ? "ok" : "error"))
         #expect(!server.isInTransaction)
         try check(isNew: result.code == 0 ? true : nil)
         try finish()

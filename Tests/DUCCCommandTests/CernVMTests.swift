@@ -67,6 +67,89 @@ struct CernVMTests {
         #expect(try server.isWhole())
     }
 
+    @Test("a flat image costs no data; catalogues are where the original DUCC has them")
+    func cost() throws {
+        var random = SplitMix(state: 1)
+        let content = (0..<1 << 20).map { _ in UInt8.random(in: 0...255, using: &random) }
+        let written = try TestImage { $0.add("large", content: content) }.write(
+            to: converting.layout, tag: "1")
+        #expect(try converting.convert("oci:\(converting.layout):1").code == 0)
+        let bytes = try #require(try server.operations().last?.bytes)
+        #expect(bytes >= 1 << 20 && bytes < 1 << 20 + 64 << 10, "\(bytes)")
+        #expect(try Files.read(converting.path("localhost/layout:1/large")) == content)
+        let (layer, image) = (written.layers[0], written.configuration)
+        let catalogues = try server.command("list-catalogs", "-x", server.name).output.split(separator: "\n")
+        #expect(
+            Set(catalogues.map(String.init)) == [
+                "/", "/.layers", "/.layers/\(layer.prefix(2))",
+                "/.layers/\(layer.prefix(2))/\(layer)/layerfs",
+                "/.flat", "/.flat/\(image.prefix(2))/\(image)",
+            ])
+    }
+
+    @Test("nothing is asked of the registry any more once the server is")
+    func downloads() throws {
+        let registry = try DockerRegistry()
+        try TestImage([layer("a"), layer("b")]).write(to: converting.layout, tag: "1")
+        try registry.push(converting.layout, tag: "1", as: "some:1")
+        let reached = converting.directory.path("reached")
+        let go = converting.directory.path("go")
+        try server.setFault(
+            "ingest-begin", "{\"once\": true, \"touch\": \"\(reached)\", \"wait\": \"\(go)\"}")
+        let running = try converting.start([
+            "convert-single-image", "http://\(registry.host)/some:1", converting.repository,
+        ])
+        try waitUntil("the server is asked") { Files.exists(reached) }
+        let requests = try registry.requests().count
+        #expect(requests > 0)
+        try converting.directory.write("go", "")
+        #expect(try running.wait(seconds: 60).code == 0)
+        #expect(try registry.requests().count == requests)
+    }
+
+    @Test("a full temporary directory is named, and nothing is published")
+    func full() throws {
+        let disk = try SmallDisk(kilobytes: 4096)
+        let archive = TarBuilder.archive { $0.add("large", content: [UInt8](repeating: 1, count: 8 << 20)) }
+        try TestImage([TestImage.Layer(archive, .zstd)]).write(to: converting.layout, tag: "1")
+        let result = try converting.start(
+            ["convert-single-image", "oci:\(converting.layout):1", converting.repository],
+            environment: ["DUCC_TMP_DIR": disk.path]
+        ).wait()
+        #expect(
+            result.code == 1 && result.errors.contains("temporary directory \(disk.path) is full"),
+            "\(result.errors)")
+        #expect(try server.operations().isEmpty && !server.isInTransaction)
+        #expect(try converting.last(.endImageConversion)?[.status] == "error")
+    }
+
+    @Test("a terminal or a pipe that says nothing keeps no command of the server's waiting")
+    func silentInput() throws {
+        #expect(try convert(TestImage([layer("a")])).code == 0)
+        let silent = try Pipe()
+        try converting.edit { try Files.replace("\($0)/file", with: [1], sync: false) }
+        let open = SharedDescriptor(try OwnedDescriptor(opening: "/cvmfs/\(server.name)/file", O_RDONLY))
+        // A removal, whose question nobody answers.
+        let process = try ChildProcess.start(
+            Programs.ducc,
+            [
+                "convert-single-image", "oci:\(converting.layout):1", converting.repository, "-g", "-n",
+                converting.log,
+            ],
+            environment: ProcessEnvironment.current.merging(converting.environment) { $1 }.map {
+                "\($0)=\($1)"
+            },
+            input: silent.reading.raw)
+        let end = try process.endDescriptor()
+        var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
+        #expect(poll(&descriptor, 1, 60_000) == 1)
+        if descriptor.revents == 0 { process.signalGroup(SIGKILL) }
+        #expect(process.wait() == .exited(1))
+        withExtendedLifetime((open, silent)) {}
+        #expect(!server.isInTransaction)
+        #expect(try server.isWhole())
+    }
+
     @Test("layers that are stacked as overlayfs does it show the image, opaque directories included")
     func stacked() throws {
         let written = try ConvertTests.image().write(to: converting.layout, tag: "1")

@@ -106,6 +106,14 @@ struct ConfigurationTests {
             ])
     }
 
+    @Test("and so is one that is no hook's")
+    func laterAtTheTop() {
+        #expect(
+            mistakes("stream: s\nstate: t\nmetrics_file: m\nhooks:\n  - name: a\n    exec: [x]\n") == [
+                "follow.yaml:3:1: metrics_file is not yet there: it comes with a later version"
+            ])
+    }
+
     @Test(
         "what makes no sense is refused",
         arguments: [

@@ -66,6 +66,8 @@ package final class CernVMServer: Sendable {
     package struct Operation: Decodable, Sendable {
         package let operation: String
         package let exit: Int
+        /// How much of files' content an archive brought.
+        package let bytes: Int
         package let before: Int
         package let after: Int
     }
