@@ -55,23 +55,35 @@ final class HookState {
 /// Gives each file of the stream one number, whoever reads it.
 final class FileNumbers {
     private var numbers: [String: Int] = [:]
+    /// Of files that have no first line yet, by their inodes.
+    private var nameless: [UInt64: Int] = [:]
     private var next = 0
 
     /// A file's number; the same as long as it has its first line and its inode.
     func number(of file: Cursor.File) -> Int {
-        numbers["\(file.inode) \(file.fingerprint)"] ?? renew(file)
+        let known = file.fingerprint.isEmpty ? nameless[file.inode] : numbers[name(of: file)]
+        return known ?? renew(file)
     }
 
     /// Another number, for what a file holds since it was truncated.
     func renew(_ file: Cursor.File) -> Int {
         next += 1
-        numbers["\(file.inode) \(file.fingerprint)"] = next
+        set(next, for: file)
         return next
     }
 
-    /// A file has another inode by now: it was compressed or copied.
+    /// A file has another inode by now, it was compressed or copied; or it got its first line.
     func note(_ file: Cursor.File, is number: Int) {
-        if !file.fingerprint.isEmpty { numbers["\(file.inode) \(file.fingerprint)"] = number }
+        if !file.fingerprint.isEmpty { set(number, for: file) }
+    }
+
+    private func name(of file: Cursor.File) -> String { "\(file.inode) \(file.fingerprint)" }
+
+    private func set(_ number: Int, for file: Cursor.File) {
+        guard !file.fingerprint.isEmpty else { return nameless[file.inode] = number }
+        numbers[name(of: file)] = number
+        // Whatever is without a first line later, at that inode too, is another file.
+        nameless = nameless.filter { $0.value != number }
     }
 }
 

@@ -192,12 +192,23 @@ struct ModelTests {
                 .copyTruncate(between: 1, looks: 3), .stop,
             ]
         ),
+        // A file that is empty again, and a copy of what it had.
         (
             .numbered,
             [
                 .write(2, count: 1, key: 0), .copyTruncate(between: 2, looks: 2), .turn,
                 .write(0, count: 2, key: 1), .copyTruncate(between: 1, looks: 2),
                 .copyTruncate(between: 2, looks: 2), .reload(0, leaves: false), .kill,
+            ]
+        ),
+        // A file that is empty again, and a copy of what it had.
+        (
+            .numbered,
+            [
+                .write(2, count: 1, key: 0), .copyTruncate(between: 2, looks: 2), .turn,
+                .write(0, count: 2, key: 1), .copyTruncate(between: 1, looks: 2),
+                .write(0, count: 3, key: 0), .copyTruncate(between: 2, looks: 2),
+                .reload(0, leaves: false), .kill,
             ]
         ),
         // Read before it was truncated, and told behind an event of another key.
