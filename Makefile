@@ -55,8 +55,10 @@ install-files:
 	'$(RELEASE)/ducc-follow' configuration-reference >'$(DOCDIR)/follow.yaml'
 	chmod -R u=rwX,go=rX '$(SHAREDIR)' '$(DOCDIR)'
 	install -d '$(LIBDIR)/systemd/system' '$(LIBDIR)/sysusers.d' '$(LIBDIR)/tmpfiles.d'
-	sed 's|/usr/local/|$(PREFIX)/|g' systemd/ducc-follow.service >'$(LIBDIR)/systemd/system/ducc-follow.service'
-	chmod 644 '$(LIBDIR)/systemd/system/ducc-follow.service'
+	for unit in ducc.service ducc-follow.service; do \
+		sed 's|/usr/local/|$(PREFIX)/|g' "systemd/$$unit" >'$(LIBDIR)/systemd/system/'"$$unit" || exit; \
+		chmod 644 '$(LIBDIR)/systemd/system/'"$$unit" || exit; \
+	done
 	install -m 644 systemd/ducc.sysusers '$(LIBDIR)/sysusers.d/ducc.conf'
 	install -m 644 systemd/ducc.tmpfiles '$(LIBDIR)/tmpfiles.d/ducc.conf'
 

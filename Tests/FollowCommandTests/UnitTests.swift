@@ -19,24 +19,31 @@ struct UnitTests {
     func tools() { #expect(Self.isThere) }
 
     /// The unit as `make install` leaves it, with a program where it names one.
-    private func unit() throws -> String {
-        let program = try directory.write("bin/ducc-follow", "#!/bin/sh\n", mode: 0o755)
-        let unit = try text(of: "\(Self.folder)/ducc-follow.service")
-        #expect(unit.contains("ExecStart=/usr/local/bin/ducc-follow run "))
-        return try directory.write(
-            "ducc-follow.service", unit.replacing("/usr/local/bin/ducc-follow", with: program))
+    private func unit(_ name: String, _ program: String) throws -> String {
+        let path = try directory.write("bin/\(program)", "#!/bin/sh\n", mode: 0o755)
+        let unit = try text(of: "\(Self.folder)/\(name)")
+        #expect(unit.contains("ExecStart=/usr/local/bin/\(program) "))
+        return try directory.write(name, unit.replacing("/usr/local/bin/\(program)", with: path))
     }
 
-    @Test("the unit is right", .enabled(if: isThere, "systemd-analyze isn't here"))
-    func verify() throws {
-        let result = try run("systemd-analyze", ["verify", "--man=no", "--recursive-errors=no", try unit()])
-        #expect(result.code == 0 && !result.errors.contains("ducc-follow.service:"), "\(result.errors)")
+    @Test(
+        "the units are right", .enabled(if: isThere, "systemd-analyze isn't here"),
+        arguments: [("ducc-follow.service", "ducc-follow"), ("ducc.service", "cvmfs_ducc")])
+    func verify(name: String, program: String) throws {
+        let result = try run(
+            "systemd-analyze",
+            ["verify", "--man=no", "--recursive-errors=no", try unit(name, program)])
+        #expect(result.code == 0 && !result.errors.contains("\(name):"), "\(result.errors)")
     }
 
-    @Test("the unit exposes little", .enabled(if: isThere, "systemd-analyze isn't here"))
+    @Test("the unit for hooks exposes little", .enabled(if: isThere, "systemd-analyze isn't here"))
     func security() throws {
         let result = try run(
-            "systemd-analyze", ["security", "--offline=true", "--no-pager", "--threshold=20", try unit()])
+            "systemd-analyze",
+            [
+                "security", "--offline=true", "--no-pager", "--threshold=20",
+                try unit("ducc-follow.service", "ducc-follow"),
+            ])
         #expect(result.code == 0, "\(result.output)\(result.errors)")
     }
 
@@ -71,6 +78,8 @@ struct UnitTests {
             ])
         let unit = try text(of: "\(root)/opt/ducc/lib/systemd/system/ducc-follow.service")
         #expect(unit.contains("ExecStart=/opt/ducc/bin/ducc-follow run ") && !unit.contains("/usr/local"))
+        let converter = try text(of: "\(root)/opt/ducc/lib/systemd/system/ducc.service")
+        #expect(converter.contains("ExecStart=/opt/ducc/bin/cvmfs_ducc loop "))
         for program in ["cvmfs_ducc", "ducc-follow"] {
             let installed = "\(root)/opt/ducc/bin/\(program)"
             #expect(try run(installed, ["--help"]).code == 0)
