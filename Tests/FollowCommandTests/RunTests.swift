@@ -197,7 +197,7 @@ struct RunTests {
         #expect(try status("--max-dead", "0").code == 1)
         try follow.emit(2..<4)
         try follow.emit(4..<5, .test)
-        #expect(try status("--max-lag", "0s").code == 1)
+        try waitUntil("the oldest waits for longer than that") { try status("--max-lag", "1s").code == 1 }
         let json = try status("--json")
         #expect(
             try runSuccessfully(
