@@ -102,14 +102,21 @@ struct CernVMInterruptionTests {
     }
 
     @Test("killed together with the server: our own transaction is ended by the next run", arguments: steps)
-    func killedTogether(step: String) throws { try killTogether(try start(heldAt: step)) }
+    func killedTogether(step: String) throws {
+        try killTogether(try start(heldAt: step))
+        try finish()
+    }
 
     @Test(
         "killed together with the server that removes an old flat image, likewise",
         arguments: ["transaction-flagged", "ingest-worker", "ingest-remounted"])
     func killedRemoving(step: String) throws {
-        // Of the image that is there the first operation is the removal.
+        // Of an image that is there the first operation is the removal.
         try killTogether(try start(Self.image("old"), "--convert-again", heldAt: step))
+        let result = try convert("old")
+        #expect(result.code == 0, "\(result.errors)")
+        try check(isNew: false)
+        try finish()
     }
 
     private func killTogether(_ running: RunningCommand) throws {
@@ -119,7 +126,6 @@ struct CernVMInterruptionTests {
         _ = kill(-group, SIGKILL)
         _ = try running.wait()
         try release()
-        try finish()
     }
 
     @Test("between two revisions, where nothing is mounted, the repository is not taken for an empty one")

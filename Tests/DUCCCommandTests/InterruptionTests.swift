@@ -188,7 +188,7 @@ struct InterruptionTests {
         )
     }
 
-    @Test("several converters of one image and one repository at once all succeed")
+    @Test("several converters of one image and one repository at once all succeed", .onBothRepositories)
     func together() throws {
         for _ in 0..<TestScale.count(3, long: 30) {
             let converting = try Converting(.inMemory())

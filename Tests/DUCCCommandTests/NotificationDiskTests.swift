@@ -40,7 +40,8 @@ struct NotificationDiskTests {
     }
 
     @Test(
-        "a conversion on a full disk succeeds, the image is whole, and standard error has each event in full")
+        "a conversion on a full disk succeeds, the image is whole, and standard error has each event in full",
+        .onBothRepositories)
     func full() throws {
         let disk = try SmallDisk(kilobytes: 256)
         try disk.fill()
@@ -67,7 +68,9 @@ struct NotificationDiskTests {
         #expect(verified.output == "\(path): 1 file, 3 events of 1 run: nothing is wrong\n")
     }
 
-    @Test("space that comes back in the middle of a conversion: what was lost is declared, and verify agrees")
+    @Test(
+        "space that comes back in the middle of a conversion: what was lost is declared, and verify agrees",
+        .onBothRepositories)
     func freed() throws {
         let disk = try SmallDisk(kilobytes: 256)
         try disk.fill()
@@ -104,7 +107,8 @@ struct NotificationDiskTests {
     }
 
     @Test(
-        "on a read-only file system it is one line and 105: no request is made, the repository stays as it is"
+        "on a read-only file system it is one line and 105: no request is made, the repository stays as it is",
+        .onBothRepositories
     )
     func readOnly() throws {
         let registry = try DockerRegistry()

@@ -21,7 +21,7 @@ struct OriginalConsumerTests {
         #expect(try converting.ducc("notify", "--action", "site_scan", odd, "number=1", "empty=").code == 0)
     }
 
-    @Test("a program that parses each line into a map of strings reads every event")
+    @Test("a program that parses each line into a map of strings reads every event", .onBothRepositories)
     func mapOfStrings() throws {
         try fill()
         let count = try text(of: converting.log).split(separator: "\n").count
@@ -50,7 +50,9 @@ struct OriginalConsumerTests {
         #expect(found == "quote \" back \\ line\nfeed tab\t nul-free \u{1} é 日本 👩‍👩‍👧‍👦")
     }
 
-    @Test("a program that looks at action and public_path only finds each published flat image")
+    @Test(
+        "a program that looks at action and public_path only finds each published flat image",
+        .onBothRepositories)
     func actionAndPath() throws {
         try fill()
         let filter = "select(.action == \"publish_flat_image\") | .public_path"
@@ -77,7 +79,8 @@ struct OriginalConsumerTests {
         """
 
     @Test(
-        "a file that the original DUCC and four of our writers append to at once is whole for both's readers")
+        "a file that the original DUCC and four of our writers append to at once is whole for both's readers",
+        .onBothRepositories)
     func together() throws {
         let theirs = TestScale.count(2000, long: 20_000)
         let ours = TestScale.count(500, long: 5000)

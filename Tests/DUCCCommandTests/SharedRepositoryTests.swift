@@ -7,7 +7,7 @@ import Testing
 
 @Suite("A repository that is shared and used meanwhile")
 struct SharedRepositoryTests {
-    @Test("a layer that two images share brings nothing of the one into the other")
+    @Test("a layer that two images share brings nothing of the one into the other", .onBothRepositories)
     func noPoison() throws {
         let linking = TestImage.Layer(
             TarBuilder.archive { tar in
@@ -139,7 +139,7 @@ struct SharedRepositoryTests {
         #expect(try converting.actions().suffix(2) == ["skip_image", "end_ducc"])
     }
 
-    @Test("a layer is told of once, under whatever names its image comes and goes")
+    @Test("a layer is told of once, under whatever names its image comes and goes", .onBothRepositories)
     func toldOnce() throws {
         let converting = try Converting()
         let registry = try DockerRegistry()
@@ -192,16 +192,18 @@ struct SharedRepositoryTests {
         #expect(try converting.staged().isEmpty)
     }
 
-    @Test("one odd image doesn't keep list from showing the others")
+    @Test("one odd image doesn't keep list from showing the others", .onBothRepositories)
     func oddNames() throws {
         let converting = try Converting()
         let server = try ScriptedServer { _ in .init(404) }
         try TestImage({ $0.file("x", "y") }).write(to: converting.layout, tag: "1")
         try converting.convert("oci:\(converting.layout):1")
-        try Files.makeDirectories(converting.path(".metadata/\(server.host)/manifest.json/b:1"))
-        try Files.replace(
-            converting.path(".metadata/localhost/layout:1/conversion.json"),
-            with: [UInt8](repeating: 0x20, count: 20 << 20))
+        try converting.edit { root in
+            try Files.makeDirectories("\(root)/.metadata/\(server.host)/manifest.json/b:1")
+            try Files.replace(
+                "\(root)/.metadata/localhost/layout:1/conversion.json",
+                with: [UInt8](repeating: 0x20, count: 20 << 20))
+        }
         let result = try converting.ducc("list", converting.repository)
         #expect(result.code == 0 && result.output.contains("localhost/layout:1"), "\(result.errors)")
     }

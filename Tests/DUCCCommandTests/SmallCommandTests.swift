@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Smaller commands")
 struct SmallCommandTests {
-    @Test("flags stand anywhere on the line, also as --flag=false")
+    @Test("flags stand anywhere on the line, also as --flag=false", .onBothRepositories)
     func flags() throws {
         let converting = try Converting()
         try TestImage({ $0.file("x", "y") }).write(to: converting.layout, tag: "1")
@@ -59,7 +59,7 @@ struct SmallCommandTests {
         }
     }
 
-    @Test("list shows what is there whole, as a table and as JSON, and since when")
+    @Test("list shows what is there whole, as a table and as JSON, and since when", .onBothRepositories)
     func list() throws {
         let converting = try Converting()
         let written = try TestImage({ $0.file("x", "y") }).write(to: converting.layout, tag: "1")
@@ -75,7 +75,7 @@ struct SmallCommandTests {
             try converting.ducc("list", converting.repository, "--since", "2100-01-01", "--json").output
                 .isEmpty)
         // An image whose flat tree and layers are gone is none.
-        try runSuccessfully("rm", ["-r", converting.path(".flat"), converting.path(".layers")])
+        try converting.edit { try runSuccessfully("rm", ["-r", "\($0)/.flat", "\($0)/.layers"]) }
         #expect(try converting.ducc("list", "--json", converting.repository).output.isEmpty)
         #expect(try converting.ducc("list", converting.directory.path("missing")).code == 104)
     }

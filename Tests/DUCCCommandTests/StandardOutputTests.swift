@@ -105,7 +105,9 @@ struct StandardOutputTests {
         }
     }
 
-    @Test("what a conversion prints and what it notifies stand in one file, each line whole")
+    @Test(
+        "what a conversion prints and what it notifies stand in one file, each line whole",
+        .onBothRepositories)
     func conversion() throws {
         try ConvertTests.image().write(to: converting.layout, tag: "1")
         let path = converting.directory.path("output")
