@@ -22,6 +22,13 @@ package struct LostAttributes: Sendable, Equatable {
         )
     }
 
+    /// Notes that names show through an opaque directory whose mark is lost.
+    package mutating func noteUncovered(_ count: Int) {
+        let what =
+            "what opaque directories of layers that were there before hide (it is hidden in the flat image only)"
+        if count > 0 { counts[what, default: 0] += count }
+    }
+
     /// Adds another layer's losses.
     package mutating func add(_ other: LostAttributes) { counts.merge(other.counts, uniquingKeysWith: +) }
 

@@ -193,6 +193,17 @@ extension FlatTree {
         return hidden
     }
 
+    /// How many names of the lower layers show through a published layer's opaque directories: it has no whiteouts of
+    /// them, for it came with an image of other lower layers.
+    ///
+    /// - Throws: `LayerError`, `Interrupted`.
+    package static func countShown(through layer: LayerTree, over lower: [LayerTree]) throws -> Int {
+        try hidden(by: layer, over: lower).reduce(0) { count, directory in
+            let parent = try EntryName(directory.key).components
+            return count + directory.value.count { layer.node(at: EntryName(real: parent + [$0])) == nil }
+        }
+    }
+
     /// The names in a directory, sorted; none where there is no directory.
     func names(in components: [[UInt8]]) -> [[UInt8]] {
         var places = visible(layers.indices.reversed().map { Place(layer: $0, node: 0) })

@@ -31,6 +31,7 @@ final class CernVMPublication: Publication {
     /// What new layers need to be known of before they are written.
     private let prepared = Mutex<[Int: Prepared]>([:])
     private let flatLost = Mutex(LostAttributes())
+    private let reusedLost = Mutex(LostAttributes())
 
     private struct Prepared {
         let context: LayerContext
@@ -83,11 +84,21 @@ final class CernVMPublication: Publication {
 
     private func mergedTree() throws -> FlatTree {
         let trees = try image.trees()
-        for (index, layer) in plan.layers.enumerated() where layer.isNew {
-            guard let staged = image.stagedLayer(layer.descriptor.digest) else { continue }
+        var uncovered = 0
+        for (index, layer) in plan.layers.enumerated() {
+            let lower = Array(trees[..<index])
+            guard let staged = image.stagedLayer(layer.descriptor.digest) else {
+                uncovered += try FlatTree.countShown(through: trees[index], over: lower)
+                continue
+            }
+            guard layer.isNew else { continue }
             let context = staged.layer.context.noting(opaqueDirectoriesOf: trees[index])
-            let hidden = try FlatTree.hidden(by: trees[index], over: Array(trees[..<index]))
+            let hidden = try FlatTree.hidden(by: trees[index], over: lower)
             prepared.withLock { $0[index] = Prepared(context: context, hidden: hidden) }
+        }
+        reusedLost.withLock { lost in
+            lost = LostAttributes()
+            lost.noteUncovered(uncovered)
         }
         return try image.mergedTree(of: trees)
     }
@@ -197,6 +208,7 @@ final class CernVMPublication: Publication {
     ) throws -> ImageRecord {
         let archive = try ServerArchive(content, prefix: prefix, pipe)
         var lost = image.lost
+        lost.add(reusedLost.withLock { $0 })
         for index in layers { lost.add(try add(index, to: archive)) }
         // No name comes twice: an image may list a layer more than once.
         var noted = Set(layers.map { plan.layers[$0].descriptor.digest })

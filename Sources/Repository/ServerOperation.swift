@@ -5,8 +5,12 @@ import Glibc
 import Platform
 
 extension CernVMRepository {
-    /// How long somebody else's publishing, or lease, is waited for.
-    static let patience: UInt64 = 30 * 60 * 1_000_000_000
+    /// How long somebody else's publishing, or lease, is waited for, in nanoseconds: half an hour, or as many seconds as
+    /// `DUCC_SERVER_PATIENCE` says.
+    static let patience: UInt64 = {
+        let seconds = getenv("DUCC_SERVER_PATIENCE").flatMap { UInt32(String(cString: $0)) } ?? 30 * 60
+        return UInt64(seconds) * 1_000_000_000
+    }()
     private static let pause = 500
 
     /// Does what needs a repository that nobody else publishes, again from its beginning where somebody came first after

@@ -85,6 +85,19 @@ struct CernVMGatewayTests {
         unlink(file)
     }
 
+    @Test("a busy lease is waited for up to a limit")
+    func limit() throws {
+        _ = try write("a")
+        let file = try lease("/", seconds: 3600)
+        let result = try converting.start(
+            ["convert-single-image", "oci:\(converting.layout):1", converting.repository],
+            environment: ["DUCC_SERVER_PATIENCE": "1"]
+        ).wait(seconds: 60)
+        #expect(result.code == 1 && result.errors.contains("is still busy"), "\(result.errors)")
+        #expect(try server.operations().count >= 2 && !server.isInTransaction)
+        unlink(file)
+    }
+
     @Test("a directory in a repository needs the lease on that directory alone")
     func directory() throws {
         _ = try write("a")

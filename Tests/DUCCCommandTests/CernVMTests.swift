@@ -173,6 +173,29 @@ struct CernVMTests {
                 == [])
     }
 
+    @Test("what shows through a layer that another image brought is said, and is hidden in the flat image")
+    func reusedOpaque() throws {
+        let opaque = TestImage.Layer(
+            TarBuilder.archive { tar in
+                tar.file("opt/.wh..wh..opq", "")
+                tar.file("opt/new", "new")
+            })
+        func lower(_ name: String) -> TestImage.Layer {
+            .init(TarBuilder.archive { $0.file("opt/\(name)", name) })
+        }
+        let first = try convert(TestImage([lower("a"), opaque]))
+        #expect(first.code == 0 && !first.errors.contains("that were there before"), "\(first.errors)")
+        let second = try convert(TestImage([lower("b"), lower("c"), opaque]))
+        #expect(second.code == 0)
+        #expect(
+            second.errors.split(separator: "\n").count {
+                $0.contains("that were there before") && $0.contains("(2)")
+            }
+                == 1, "\(second.errors)")
+        #expect(try DirectoryEntry.names(in: converting.path("localhost/layout:1/opt")) == ["new"])
+        #expect(try server.isWhole())
+    }
+
     @Test("what a server can't keep is said once an image, and is in its record")
     func lost() throws {
         let image = TestImage({ tar in
