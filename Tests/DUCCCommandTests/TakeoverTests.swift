@@ -13,15 +13,16 @@ struct TakeoverTests {
     let first: String
     let second: String
 
+    private static let base = TestImage.Layer(TarBuilder.archive { $0.file("etc/base", "base") })
+
     /// Two images that share a layer, as the original leaves them, and one that it failed to unpack.
     init() throws {
         converting = try Converting()
         registry = try DockerRegistry()
         first = "http://\(registry.host)/edge/tags:1.0-a"
         second = "http://\(registry.host)/edge/tags:1.0-b"
-        let base = TestImage.Layer(TarBuilder.archive { $0.file("etc/base", "base") })
         for (tag, name) in [("1.0-a", "one"), ("1.0-b", "two")] {
-            let image = TestImage([base, .init(TarBuilder.archive { $0.file("etc/name", name) })])
+            let image = TestImage([Self.base, .init(TarBuilder.archive { $0.file("etc/name", name) })])
             try image.write(to: converting.layout, tag: tag)
             try registry.push(converting.layout, tag: tag, as: "edge/tags:\(tag)")
         }
@@ -104,6 +105,40 @@ struct TakeoverTests {
         #expect(
             try text(of: converting.path(".metadata/\(registry.host)/edge/tags:1.0-a/manifest.json"))
                 .contains("\"schemaVersion\""))
+    }
+
+    @Test("whiteouts that are files of a layer's tree, as the original leaves them, hide what they are of")
+    func whiteouts() throws {
+        let removing = TestImage.Layer(
+            TarBuilder.archive { tar in
+                tar.file("etc/.wh.base", "")
+                tar.file("etc/added", "added")
+            })
+        let written = try TestImage([Self.base, removing]).write(to: converting.layout, tag: "removing")
+        try registry.push(converting.layout, tag: "removing", as: "edge/removing:1")
+        let layer = ".layers/\(written.layers[1].prefix(2))/\(written.layers[1])"
+        // The original hands a server the layer's archive as it is; that takes such names literally.
+        let archive = try converting.directory.write("layer.tar", removing.archive)
+        if let server = converting.server {
+            let ingested = try server.command(
+                "ingest", "-t", archive, "-b", "\(layer)/layerfs", "-c", server.name)
+            #expect(ingested.code == 0)
+        } else {
+            try Files.makeDirectories(converting.path("\(layer)/layerfs"))
+            try runSuccessfully("tar", ["-xf", archive, "-C", converting.path("\(layer)/layerfs")])
+        }
+        #expect(Files.exists(converting.path("\(layer)/layerfs/etc/.wh.base")))
+        try converting.edit { root in
+            try Files.makeDirectories("\(root)/\(layer)/.metadata")
+            let facts =
+                #"[{"id":"x","created":"2024-01-01T00:00:00Z","compressed-diff-digest":"x","diff-digest":"x","diff-size":1}]"#
+            try Files.replace("\(root)/\(layer)/.metadata/layers.json", with: Array(facts.utf8), sync: false)
+        }
+        let (result, requests) = try convert("http://\(registry.host)/edge/removing:1")
+        #expect(result.code == 0 && result.output.contains("2 reused"), "\(result.errors)")
+        #expect(requests.count { $0.contains("/blobs/") } == 1, "\(requests)")
+        let names = try DirectoryEntry.names(in: converting.path("\(registry.host)/edge/removing:1/etc"))
+        #expect(names == ["added"])
     }
 
     @Test("what is incomplete is unpacked, and what is the original's own is left alone")
