@@ -115,6 +115,8 @@ struct CernVMInterruptionTests {
         try killTogether(try start(Self.image("old"), "--convert-again", heldAt: step))
         let result = try convert("old")
         #expect(result.code == 0, "\(result.errors)")
+        // Also where the image is unchanged, and nothing is published.
+        #expect(!server.isInTransaction)
         try check(isNew: false)
         try finish()
     }
