@@ -12,21 +12,23 @@ package struct LostAttributes: Sendable, Equatable {
 
     package init() {}
 
-    /// Notes one loss.
-    mutating func note(_ what: String) { counts[what, default: 0] += 1 }
+    /// Notes losses.
+    mutating func note(_ what: String, _ count: Int = 1) {
+        if count > 0 { counts[what, default: 0] += count }
+    }
 
-    /// Notes that the mark of an opaque directory is kept for flat images only.
-    package mutating func noteOpaqueDirectory() {
+    /// Notes that the marks of opaque directories are kept for flat images only.
+    package mutating func noteOpaqueDirectories(_ count: Int) {
         note(
-            "marks of opaque directories, which count where an image puts the layer over others than this one's"
-        )
+            "marks of opaque directories, which count where an image puts the layer over others than this one's",
+            count)
     }
 
     /// Notes that names show through an opaque directory whose mark is lost.
     package mutating func noteUncovered(_ count: Int) {
-        let what =
-            "what opaque directories of layers that were there before hide (it is hidden in the flat image only)"
-        if count > 0 { counts[what, default: 0] += count }
+        note(
+            "what opaque directories of layers that were there before hide (it is hidden in the flat image only)",
+            count)
     }
 
     /// Adds another layer's losses.

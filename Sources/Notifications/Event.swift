@@ -1,7 +1,5 @@
 // An event as it was read: the line's bytes, unchanged, and what is where in them. Texts are made on demand.
 
-import Glibc
-
 /// One event.
 ///
 /// Lines of the original DUCC are full events too; what they lack is nil.

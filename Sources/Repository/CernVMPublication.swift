@@ -250,7 +250,7 @@ final class CernVMPublication: Publication {
         var lost = try archive.addLayer(
             root.raw, at: RepositoryLayout.layerTree(digest), hidden: prepared?.hidden ?? [:])
         try archive.addMark(ofCatalogue: RepositoryLayout.layerTree(digest))
-        for _ in 0..<(prepared?.context.opaqueDirectoryCount ?? 0) { lost.noteOpaqueDirectory() }
+        lost.noteOpaqueDirectories(prepared?.context.opaqueDirectoryCount ?? 0)
         // Behind the tree: a layer counts as one that is there when it says so itself.
         for name in [RepositoryLayout.layerOriginName, RepositoryLayout.layerFactsName] {
             try archive.addFile("\(path)/\(name)", try Files.read("\(staged)/\(name)", limit: 1 << 30))
@@ -268,11 +268,10 @@ final class CernVMPublication: Publication {
         var paths = [RepositoryLayout.imageMetadata(plan.reference.publicPath), plan.reference.publicPath]
         paths += layers.map { RepositoryLayout.layer(plan.layers[$0].descriptor.digest) }
         if writesFlat { paths.append(RepositoryLayout.flatImage(plan.configurationDigest)) }
-        let above = repository.base.isEmpty ? "" : "\(repository.base)/"
         for path in paths {
-            var parent = above + path
+            var parent = repository.pathInServer(path)
             repeat {
-                let isPublic = parent == above + plan.reference.publicPath
+                let isPublic = parent == repository.pathInServer(plan.reference.publicPath)
                 let full = "\(repository.spool.mounted)/\(parent)"
                 if !isPublic, Files.exists(full), !Files.isDirectory(full) || Files.linkTarget(full) != nil {
                     throw RepositoryError(.refused, "\(full) is in the way: it is no directory")
@@ -291,8 +290,7 @@ final class CernVMPublication: Publication {
         // Only paths of digests: the server splits others at colons and blanks. A gateway takes one at a time.
         let groups = repository.isBehindGateway ? paths.map { [$0] } : [paths]
         for group in groups {
-            let full = group.map { repository.base.isEmpty ? $0 : "\(repository.base)/\($0)" }
-            let answer = try repository.ingest(full.flatMap { ["-d", $0] })
+            let answer = try repository.ingest(group.flatMap { ["-d", repository.pathInServer($0)] })
             guard
                 try repository.reading({ content in group.allSatisfy { !Files.exists(content.path($0)) } })
             else {

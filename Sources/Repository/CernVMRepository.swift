@@ -129,9 +129,12 @@ package struct CernVMRepository: ImageRepository {
         }
     }
 
+    /// A path in this repository, as one of the server's.
+    func pathInServer(_ path: String) -> String { base.isEmpty ? path : "\(base)/\(path)" }
+
     /// What paths in an archive begin with. A gateway gives a lease on the directory that an archive is for; else that is
     /// the root, for the directories above it would belong to nobody.
-    var archivePrefix: String { base.isEmpty || isBehindGateway ? "" : "\(base)/" }
+    var archivePrefix: String { isBehindGateway ? "" : pathInServer("") }
     /// What an archive is for.
     var archiveBase: String { isBehindGateway && !base.isEmpty ? base : "/" }
 

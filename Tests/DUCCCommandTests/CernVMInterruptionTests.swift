@@ -244,13 +244,18 @@ struct CernVMInterruptionTests {
         try finish()
     }
 
-    @Test("what was published in a killed run is told of, also where another image failed in its place")
-    func untold() throws {
+    /// The new image is published by a run that is killed before it tells of it.
+    private func publishUntold() throws {
         let running = try start(heldAt: "ingest-end")
         running.signal(SIGKILL)
         _ = try running.wait()
         try release()
         try waitUntil("nobody publishes") { !isAlive(converting) }
+    }
+
+    @Test("what was published in a killed run is told of, also where another image failed in its place")
+    func untold() throws {
+        try publishUntold()
         try server.setFault("ingest-worker", "{\"once\": true, \"fail\": 1}")
         #expect(try convert("other").code == 1)
         try finish()
@@ -258,12 +263,8 @@ struct CernVMInterruptionTests {
 
     @Test("layers that were published in a killed run are told of by the image that takes its image's place")
     func untoldLayers() throws {
-        let running = try start(heldAt: "ingest-end")
+        try publishUntold()
         let layer = try Self.image("new").writeBlobs(to: converting.layout).layers.last
-        running.signal(SIGKILL)
-        _ = try running.wait()
-        try release()
-        try waitUntil("nobody publishes") { !isAlive(converting) }
         #expect(try convert("other").code == 0)
         let told = try converting.events().filter { $0.action == .publishLayer }.map { $0[.layerDigest] }
         #expect(told.count == 3 && told.contains(layer), "\(told)")
