@@ -53,15 +53,16 @@ let package = Package(
         module("Layers", ["Images", "Archive", "Platform", "CCrypto"]),
         module("Repository", ["Layers", "Images", "Archive", "Platform", "CLinux"]),
         module("Wishes", ["Images", "YAML"]),
+        module("Engines", ["Repository", "Images", "Registry", "Archive", "Platform"]),
         module(
             "Conversion",
-            ["Repository", "Layers", "Registry", "Wishes", "Images", "Notifications", "Platform", logging]),
+            ["Engines", "Repository", "Layers", "Registry", "Wishes", "Images", "Notifications", "Platform", logging]),
 
         .executableTarget(
             name: "cvmfs_ducc",
             dependencies: [
-                "Conversion", "Repository", "Layers", "Registry", "Wishes", "Images", "Notifications",
-                "Terminal",
+                "Conversion", "Engines", "Repository", "Layers", "Registry", "Wishes", "Images",
+                "Notifications", "Terminal",
                 "Platform", argumentParser, logging,
             ], swiftSettings: settings),
         .executableTarget(

@@ -1,5 +1,6 @@
 // One image from its source into a repository: look whether there is anything to do, fetch what is missing, publish.
 
+import Engines
 import Images
 import Layers
 import Notifications
@@ -12,7 +13,7 @@ package struct ConversionOptions: Sendable {
     /// Which image of an index is taken.
     package var platform = ImagePlatform.default
     /// What is published of an image.
-    package var contents = PublishedContents(layers: true, flat: true)
+    package var contents = PublishedContents(layers: true, flat: true, podman: true)
     /// Layers that are there are fetched and unpacked again.
     package var overwriteLayers = false
     /// Images that are there and unchanged are converted all the same.
@@ -163,6 +164,9 @@ package struct ImageConverter: Sendable {
             for layer in unannounced.layers { events.emit(.publishLayer, [(.layerDigest, layer)]) }
             let fields = try ImageFields(record).fields
             if unannounced.flat { events.emit(.publishFlatImage, fields) }
+            if record.contents.podman {
+                events.emit(.publishPodmanImage, try ImageFields(record).documents)
+            }
             events.emit(.publishImage, fields)
         }
         noteAnnounced(reference, record.publicPath)
@@ -180,7 +184,7 @@ package struct ImageConverter: Sendable {
         _ reference: ImageReference, from source: any ImageSource, _ events: ConversionEvents,
         _ result: inout ImageResult
     ) throws {
-        let ((document, manifest, referenceDigest), configuration) = try attempting(reference) {
+        let ((document, manifest, referenceDigest), (configuration, bytes)) = try attempting(reference) {
             let found = try source.resolve(options.platform)
             return (found, try source.configuration(found.manifest))
         }
@@ -191,6 +195,8 @@ package struct ImageConverter: Sendable {
         let plan = PublicationPlan(
             reference: reference, referenceDigest: referenceDigest, manifestBytes: document.bytes,
             manifestDigest: document.digest, configurationDigest: manifest.config.digest,
+            companions: options.contents.podman
+                ? [PodmanStore(configuration: bytes, created: configuration.created)] : [],
             platform: configuration.platform, requestedPlatform: options.platform,
             layers: try plannedLayers(
                 reference, manifest, configuration, source, opened, needed: options.contents.layers || builds),
@@ -255,10 +261,16 @@ package struct ImageConverter: Sendable {
     private func commit(
         _ publication: any Publication, _ plan: PublicationPlan, _ events: ConversionEvents
     ) throws -> PublicationFacts {
-        let facts = try attempting(plan.reference, unless: { !publication.triesAgain }) {
-            try publication.commit { observer.warn($0) }
+        let commit = {
+            try attempting(plan.reference, unless: { !publication.triesAgain }) {
+                try publication.commit { observer.warn($0) }
+            }
         }
+        let facts =
+            plan.contents.podman
+            ? try events.pair(.startPodmanIngestion, .endPodmanIngestion) { _ in try commit() } : try commit()
         for digest in facts.publishedLayers { events.emit(.publishLayer, [(.layerDigest, digest.hex)]) }
+        if plan.contents.podman { events.emit(.publishPodmanImage, ImageFields(plan).documents) }
         return facts
     }
 

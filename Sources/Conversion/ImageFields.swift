@@ -6,7 +6,10 @@ import Repository
 
 /// What the events tell of an image that is visible.
 struct ImageFields {
-    let fields: [(Field, String)]
+    var fields: [(Field, String)] { places + documents }
+    private let places: [(Field, String)]
+    /// Its digests, and what it runs on.
+    let documents: [(Field, String)]
 
     init(_ plan: PublicationPlan) {
         self.init(
@@ -22,12 +25,12 @@ struct ImageFields {
     }
 
     private init(publicPath: String?, manifest: String, configuration: Digest, platform: String?) {
-        var fields: [(Field, String)] = []
-        if let publicPath {
-            fields += [(.publicPath, publicPath), (.privatePath, RepositoryLayout.flatImage(configuration))]
-        }
-        fields += [(.manifestDigest, manifest), (.configDigest, configuration.description)]
-        if let platform { fields.append((.platform, platform)) }
-        self.fields = fields
+        places =
+            publicPath.map {
+                [(.publicPath, $0), (.privatePath, RepositoryLayout.flatImage(configuration))]
+            } ?? []
+        documents =
+            [(.manifestDigest, manifest), (.configDigest, configuration.description)]
+            + (platform.map { [(.platform, $0)] } ?? [])
     }
 }

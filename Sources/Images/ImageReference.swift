@@ -139,7 +139,8 @@ extension ImageReference {
         isDockerHub && !repository.utf8.contains(UInt8(ascii: "/")) ? "library/\(repository)" : repository
     }
 
-    private var isDockerHub: Bool {
+    /// Whether the registry is Docker Hub's, under either name.
+    package var isDockerHub: Bool {
         guard case .registry(_, let host) = source else { return false }
         return ["docker.io", "registry.hub.docker.com"].contains(host.lowercased())
     }

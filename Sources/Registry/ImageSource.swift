@@ -61,12 +61,10 @@ extension ImageSource {
         throw SourceError("the image's index leads to an index eight times over: refused")
     }
 
-    /// An image's configuration.
+    /// An image's configuration, with its exact bytes.
     ///
     /// - Throws: `SourceError`, `ManifestError`, `Interrupted`.
-    package func configuration(
-        _ manifest: Manifest
-    ) throws -> ImageConfiguration {
+    package func configuration(_ manifest: Manifest) throws -> (ImageConfiguration, bytes: [UInt8]) {
         let descriptor = manifest.config
         guard descriptor.size <= ManifestDocument.largestSize else {
             throw SourceError("the image's configuration has \(descriptor.size) bytes: refused")
@@ -79,7 +77,7 @@ extension ImageSource {
         }
         let configuration = try ImageConfiguration.decode(bytes)
         try configuration.check(against: manifest)
-        return configuration
+        return (configuration, bytes)
     }
 }
 

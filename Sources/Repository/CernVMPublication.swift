@@ -153,6 +153,7 @@ final class CernVMPublication: Publication {
             image.flatEntries != nil
             && (plan.replacesFlat || !content.hasFlatImage(plan.configurationDigest))
         try checkWay(layers, writesFlat)
+        let companions = try image.companionEntries()
         // All of this was read of one revision.
         guard repository.spool.mount == mount else { throw ServerBusy(reason: "somebody publishes there") }
         try removeOld(layers, writesFlat)
@@ -171,7 +172,7 @@ final class CernVMPublication: Publication {
         let answer = try repository.ingest(
             ["-t", "-", "-b", repository.archiveBase, "-k"]
         ) { [self] pipe in
-            record = try write(layers, writesFlat, into: pipe) { [repository, plan] record in
+            record = try write(layers, writesFlat, companions, into: pipe) { [repository, plan] record in
                 guard plan.isAnnounced else { return }
                 try repository.spool.note(
                     ServerSpool.Untold(published: record.published, unannounced: unannounced),
@@ -204,7 +205,8 @@ final class CernVMPublication: Publication {
     ///   gone tells of it.
     /// - Returns: the record that is in it.
     private func write(
-        _ layers: [Int], _ writesFlat: Bool, into pipe: ArchivePipe, note: (ImageRecord) throws -> Void
+        _ layers: [Int], _ writesFlat: Bool, _ companions: [CompanionEntry], into pipe: ArchivePipe,
+        note: (ImageRecord) throws -> Void
     ) throws -> ImageRecord {
         let archive = try ServerArchive(content, prefix: prefix, pipe)
         var lost = image.lost
@@ -233,6 +235,7 @@ final class CernVMPublication: Publication {
         let metadata = RepositoryLayout.imageMetadata(plan.reference.publicPath)
         try archive.addFile("\(metadata)/\(RepositoryLayout.manifestName)", plan.manifestBytes)
         try archive.addFile("\(metadata)/\(RepositoryLayout.recordName)", try RepositoryJSON.encode(record))
+        for entry in companions { try archive.add(entry) }
         if plan.contents.flat { try archive.addLink(plan.reference.publicPath, to: image.linkTarget) }
         try archive.finish()
         return record
@@ -268,6 +271,7 @@ final class CernVMPublication: Publication {
         var paths = [RepositoryLayout.imageMetadata(plan.reference.publicPath), plan.reference.publicPath]
         paths += layers.map { RepositoryLayout.layer(plan.layers[$0].descriptor.digest) }
         if writesFlat { paths.append(RepositoryLayout.flatImage(plan.configurationDigest)) }
+        if plan.contents.podman { paths.append(RepositoryLayout.podmanImage(plan.configurationDigest)) }
         for path in paths {
             var parent = repository.pathInServer(path)
             repeat {

@@ -79,6 +79,7 @@ final class DirectoryPublication: Publication {
                 layers: layers.map(\.hex), flat: isNew && plan.contents.flat)
             // All that takes room comes before the link: a disk that is full leaves the image as it was.
             try stageImageMetadata(unannounced)
+            for entry in try image.companionEntries() { try publish(entry) }
             if plan.contents.flat, !image.isLinked { try publishLink() }
             try publishImageMetadata()
             try sync()
@@ -185,13 +186,23 @@ final class DirectoryPublication: Publication {
         }
     }
 
-    /// Makes the public link lead to this image, in one step.
+    /// Makes the public link lead to this image.
     private func publishLink() throws(SystemError) {
-        let path = repository.content.path(plan.reference.publicPath)
-        try Files.makeDirectories(Files.parentPath(of: path))
-        let temporary = "\(staging.path)/link"
+        try publish(CompanionEntry(plan.reference.publicPath, .link(image.linkTarget)))
+    }
+
+    /// Puts something small in its place, in one step.
+    private func publish(_ entry: CompanionEntry) throws(SystemError) {
+        let path = repository.content.path(entry.path)
+        let temporary = "\(staging.path)/entry"
         unlink(temporary)
-        guard symlink(image.linkTarget, temporary) == 0 else { throw SystemError("create", temporary) }
+        switch entry.kind {
+        case .directory: return try Files.makeDirectories(path)
+        case .file(let bytes): try Files.replace(temporary, with: bytes, sync: false)
+        case .link(let text):
+            guard symlink(text, temporary) == 0 else { throw SystemError("create", temporary) }
+        }
+        try Files.makeDirectories(Files.parentPath(of: path))
         guard rename(temporary, path) == 0 else { throw SystemError("create", path) }
     }
 }

@@ -55,7 +55,15 @@ extension ImageRepository {
     ///
     /// - Throws: `RepositoryError`, `SystemError`, `Interrupted`.
     package func records() throws -> [ImageRecord] {
-        try reading { content in try content.records().filter { content.isComplete($0, $0.contents) } }
+        try reading { content in
+            try content.records().filter { record in
+                // What of podman's store is missing is for the next conversion to mend, and no reason to be silent.
+                let contents = record.contents
+                return content.isComplete(
+                    record,
+                    PublishedContents(layers: contents.layers, flat: contents.flat, podman: false))
+            }
+        }
     }
 
     /// Which of an image's layers are there, whole.
@@ -86,10 +94,21 @@ package struct PublishedContents: Codable, Sendable, Equatable {
     package var layers: Bool
     /// The flat image with its public link.
     package var flat: Bool
+    /// The image's entry in podman's store.
+    package var podman: Bool
 
-    package init(layers: Bool, flat: Bool) {
+    package init(layers: Bool, flat: Bool, podman: Bool) {
         self.layers = layers
         self.flat = flat
+        self.podman = podman
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        layers = try container.decode(Bool.self, forKey: .layers)
+        flat = try container.decode(Bool.self, forKey: .flat)
+        // What was published before there was such a store doesn't know of it.
+        podman = try container.decodeIfPresent(Bool.self, forKey: .podman) ?? false
     }
 }
 
@@ -121,6 +140,8 @@ package struct PublicationPlan: Sendable {
     package let manifestBytes: [UInt8]
     package let manifestDigest: Digest
     package let configurationDigest: Digest
+    /// What else goes into the image's publication.
+    package let companions: [any ImageCompanion]
     package let platform: ImagePlatform?
     package let requestedPlatform: ImagePlatform
     /// The layers, the lowest first; one that the image lists twice is here twice and new once.
@@ -135,15 +156,16 @@ package struct PublicationPlan: Sendable {
 
     package init(
         reference: ImageReference, referenceDigest: Digest, manifestBytes: [UInt8], manifestDigest: Digest,
-        configurationDigest: Digest, platform: ImagePlatform?, requestedPlatform: ImagePlatform,
-        layers: [PlannedLayer], contents: PublishedContents, replacesLayers: Bool,
-        replacesFlat: Bool, isAnnounced: Bool
+        configurationDigest: Digest, companions: [any ImageCompanion], platform: ImagePlatform?,
+        requestedPlatform: ImagePlatform, layers: [PlannedLayer], contents: PublishedContents,
+        replacesLayers: Bool, replacesFlat: Bool, isAnnounced: Bool
     ) {
         self.reference = reference
         self.referenceDigest = referenceDigest
         self.manifestBytes = manifestBytes
         self.manifestDigest = manifestDigest
         self.configurationDigest = configurationDigest
+        self.companions = companions
         self.platform = platform
         self.requestedPlatform = requestedPlatform
         self.layers = layers

@@ -12,7 +12,7 @@ package struct RepositoryContent: Sendable {
     let root: String
 
     /// A path in the repository.
-    func path(_ relative: String) -> String { root == "/" ? "/\(relative)" : "\(root)/\(relative)" }
+    package func path(_ relative: String) -> String { root == "/" ? "/\(relative)" : "\(root)/\(relative)" }
 
     func record(_ publicPath: String) throws -> ImageRecord? {
         let directory = path(RepositoryLayout.imageMetadata(publicPath))
@@ -55,8 +55,18 @@ package struct RepositoryContent: Sendable {
                 hasFlatImage(configuration)
             else { return false }
         }
+        if contents.podman, !hasPodmanImage(record, configuration) { return false }
         guard contents.layers else { return true }
         return record.layers.allSatisfy { layer in (try? Digest(layer.digest)).map(hasLayer) ?? false }
+    }
+
+    /// Whether an image is in podman's store. Its names were entered with the record: a look into `images.json` for each
+    /// image of a long list would cost more than all else that is asked of an unchanged one.
+    private func hasPodmanImage(_ record: ImageRecord, _ configuration: Digest) -> Bool {
+        record.contents.podman
+            && ["images.json", "\(configuration.hex)/manifest"].allSatisfy {
+                Files.exists(path("\(RepositoryLayout.podmanImages)/\($0)"))
+            }
     }
 
     /// What a layer leaves open.
@@ -131,6 +141,7 @@ package struct RepositoryContent: Sendable {
             layers: manifest.layers.map {
                 ImageRecord.Layer(digest: $0.digest.description, compressedSize: $0.size, size: nil)
             }, files: nil, lost: [],
-            contents: PublishedContents(layers: true, flat: Files.linkTarget(path(publicPath)) != nil))
+            contents: PublishedContents(
+                layers: true, flat: Files.linkTarget(path(publicPath)) != nil, podman: false))
     }
 }

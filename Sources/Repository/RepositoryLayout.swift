@@ -45,6 +45,22 @@ package enum RepositoryLayout {
     /// What we noted of the conversion, beside the manifest.
     package static let recordName = "conversion.json"
 
+    // MARK: - podman's additional image store
+
+    /// podman's store, with its three parts.
+    package static let podmanStore = "podmanStore"
+    /// A directory for each layer, and short names for those.
+    package static let podmanLayers = podmanStore + "/overlay"
+    /// The images' documents, with `images.json`.
+    package static let podmanImages = podmanStore + "/overlay-images"
+    /// `layers.json`.
+    package static let podmanLayerRecords = podmanStore + "/overlay-layers"
+
+    /// An image's documents in podman's store, by its configuration's digest.
+    package static func podmanImage(_ configuration: Digest) -> String {
+        "\(podmanImages)/\(configuration.hex)"
+    }
+
     /// The text of a public link: relative, so that the repository can be mounted anywhere.
     package static func linkTarget(from publicPath: String, to configuration: Digest) -> String {
         let depth = publicPath.utf8.count { $0 == UInt8(ascii: "/") }

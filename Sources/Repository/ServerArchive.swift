@@ -80,6 +80,17 @@ final class ServerArchive {
         try writer.add(prefix + path, .symbolicLink(Array(text.utf8CString)), attributes)
     }
 
+    /// Something small, in the place of what is there.
+    ///
+    /// - Throws: the sink's error, `ArchiveError`.
+    func add(_ entry: CompanionEntry) throws {
+        switch entry.kind {
+        case .directory(let isCatalogue): try addDirectory(entry.path, isCatalogue: isCatalogue)
+        case .file(let bytes): try addFile(entry.path, bytes)
+        case .link(let text): try addLink(entry.path, to: text)
+        }
+    }
+
     /// A layer's tree, at a path that nothing is at yet.
     ///
     /// - Returns: what the server doesn't keep of it.

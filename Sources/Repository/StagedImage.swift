@@ -66,6 +66,16 @@ final class StagedImage: Sendable {
         return (index, layer)
     }
 
+    /// The length of a layer's archive; nil where it isn't known.
+    func size(of digest: Digest) -> Int64? { stagedLayer(digest)?.layer.size ?? content.size(of: digest) }
+
+    /// What goes into the publication besides the image itself.
+    ///
+    /// - Throws: what a companion throws.
+    func companionEntries() throws -> [CompanionEntry] {
+        try plan.companions.flatMap { try $0.entries(for: plan, size: size, over: content) }
+    }
+
     /// The layers' trees, the lowest first.
     ///
     /// - Throws: `LayerError`, `SystemError`, `Interrupted`.
@@ -108,10 +118,10 @@ final class StagedImage: Sendable {
             manifestDigest: plan.manifestDigest.description,
             configurationDigest: plan.configurationDigest.description, platform: plan.platform?.description,
             requestedPlatform: plan.requestedPlatform.description, published: Timestamp.now().description,
-            layers: plan.layers.enumerated().map { index, layer in
+            layers: plan.layers.map { layer in
                 ImageRecord.Layer(
                     digest: layer.descriptor.digest.description, compressedSize: layer.descriptor.size,
-                    size: unpacked.withLock { $0[index]?.size } ?? content.size(of: layer.descriptor.digest))
+                    size: size(of: layer.descriptor.digest))
             }, files: flatEntries, lost: lost, contents: plan.contents, unannounced: unannounced)
     }
 

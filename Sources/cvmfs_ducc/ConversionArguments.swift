@@ -11,7 +11,9 @@ struct ConversionArguments: ParsableArguments {
     @Flag(name: [.customShort("s"), .long], help: "Publish no flat image, and no public link.")
     var skipFlat = false
 
-    @Flag(name: [.customShort("d"), .long], help: "Leave nothing in .layers: the flat image only.")
+    @Flag(
+        name: [.customShort("d"), .long],
+        help: "Leave nothing in .layers: the flat image only, no thin image, nothing in podman's store.")
     var skipLayers = false
 
     @Flag(
@@ -21,7 +23,7 @@ struct ConversionArguments: ParsableArguments {
 
     @Flag(
         name: [.customShort("p"), .long],
-        help: "Leave podman's store alone. (This version has none: taken so that DUCC's command lines work.)")
+        help: "Leave podman's store alone.")
     var skipPodman = false
 
     @Flag(name: [.customShort("f"), .long], help: "Fetch and unpack layers again that are there.")
@@ -60,7 +62,8 @@ struct ConversionArguments: ParsableArguments {
     func options() throws(UsageError) -> ConversionOptions {
         var options = ConversionOptions()
         options.platform = platform.platform
-        options.contents = PublishedContents(layers: !skipLayers, flat: !skipFlat)
+        options.contents = PublishedContents(
+            layers: !skipLayers, flat: !skipFlat, podman: !skipPodman && !skipLayers)
         options.overwriteLayers = overwriteLayers
         options.convertAgain = convertAgain
         options.attempts = attempts

@@ -48,7 +48,7 @@ struct RegistryTests {
         let (document, manifest, digest) = try source.resolve(.default)
         #expect(document.digest.hex == written.manifest && digest == document.digest)
         #expect(manifest.layers.map(\.digest.hex) == written.layers)
-        #expect(try source.configuration(manifest).platform == .default)
+        #expect(try source.configuration(manifest).0.platform == .default)
         for (descriptor, layer) in zip(manifest.layers, Self.image.layers) {
             let blob = try source.blob(descriptor).collect(limit: 1 << 20)
             let expected = try layer.compression.apply(layer.archive)
@@ -277,7 +277,7 @@ struct OCILayoutTests {
         let source = try RegistryTests.source("oci:\(layout)")
         let (_, manifest, reference) = try source.resolve(try ImagePlatform(parsing: "linux/arm64"))
         #expect(reference.hex == digest)
-        #expect(try source.configuration(manifest).architecture == "arm64")
+        #expect(try source.configuration(manifest).0.architecture == "arm64")
         let error = #expect(throws: PlatformError.self) {
             try source.resolve(try ImagePlatform(parsing: "linux/s390x"))
         }

@@ -27,6 +27,10 @@ package struct TestImage: Sendable {
 
     package var layers: [Layer]
     package var architecture = "amd64"
+    /// How it is run: the configuration's `config`, as JSON.
+    package var settings = #"{"Cmd":["/bin/sh"]}"#
+    /// Whether the configuration tells a step of its making for each layer, as all real ones do.
+    package var hasHistory = false
     /// What the configuration says instead of the archives' digests.
     package var diffIdentifiers: [String]?
 
@@ -78,8 +82,8 @@ package struct TestImage: Sendable {
         let identifiers = diffIdentifiers ?? layers.map { "sha256:" + SHA256.hex(of: $0.archive) }
         let configuration = Array(
             (#"{"created":"2023-11-14T22:13:20Z","architecture":"\#(architecture)","os":"linux","#
-                + #""config":{"Cmd":["/bin/sh"]},"rootfs":{"type":"layers","diff_ids":["#
-                + identifiers.map { "\"\($0)\"" }.joined(separator: ",") + "]}}").utf8)
+                + #""config":\#(settings),"rootfs":{"type":"layers","diff_ids":["#
+                + identifiers.map { "\"\($0)\"" }.joined(separator: ",") + "]}\(history)}").utf8)
         let configurationDigest = try Self.add(configuration, to: layout)
         let manifest = Array(
             (#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"#
@@ -89,6 +93,12 @@ package struct TestImage: Sendable {
         return Written(
             manifest: try Self.add(manifest, to: layout), configuration: configurationDigest, layers: digests,
             manifestSize: manifest.count)
+    }
+
+    private var history: String {
+        if !hasHistory { return "" }
+        let step = #"{"created":"2023-11-14T22:13:20Z","created_by":"a test"}"#
+        return #","history":["# + layers.map { _ in step }.joined(separator: ",") + "]"
     }
 
     /// Writes a layout's `index.json`.

@@ -1,0 +1,86 @@
+// podman's additional image store (containers-storage.conf(5), `additionalimagestores`), as containers/storage's overlay
+// driver reads it:
+//
+//   overlay/<id>/diff            -> the layer's own tree in .layers
+//   overlay/<id>/link            the layer's short name: 26 base32 characters
+//   overlay/<id>/lower           the short names of the layers beneath, the nearest first: "l/A:l/B"
+//   overlay/<id>/{merged,empty}  empty: a store that can't be written to must bring the mount points that podman makes in
+//                                its own. It mounts an image there to compare it with a container, which is what
+//                                `podman build` and `podman commit` do where overlay mounts have `metacopy=on`
+//   overlay/l/<link>             -> ../<id>/diff
+//   overlay-layers/layers.json   every layer, its parent, digests and sizes
+//   overlay-images/images.json   every image, its names and its top layer
+//   overlay-images/<id>/         the image's manifest and configuration
+//
+// A layer's id says what it is and what it lies over, in containers/image's own way: so podman finds the layers of an
+// image that it pulls, or builds over one of these, by their ids, and copies none. A layer that lies over several others
+// has an entry for each, and one tree.
+//
+// Names once given stay: a container that a client made over an image has them in its own `lower`.
+
+import FoundationEssentials
+import Images
+import Platform
+import Repository
+
+/// Enters an image into podman's store.
+package struct PodmanStore: ImageCompanion {
+    private let configuration: [UInt8]
+    private let created: String
+
+    /// - Parameters:
+    ///   - configuration: the image's configuration, the exact bytes.
+    ///   - created: when the image was made, as it says itself; nil where it doesn't.
+    package init(configuration: [UInt8], created: String?) {
+        self.configuration = configuration
+        // Anything else than a time of RFC 3339 makes podman refuse the whole store.
+        self.created = (created.flatMap { Timestamp(rfc3339: $0) } ?? Timestamp(seconds: 0)).description
+    }
+
+    package func entries(
+        for plan: PublicationPlan, size: (Digest) -> Int64?, over content: RepositoryContent
+    ) throws -> [CompanionEntry] {
+        var index = try PodmanIndex(reading: content)
+        var entries = [
+            RepositoryLayout.podmanStore, RepositoryLayout.podmanLayers, RepositoryLayout.podmanImages,
+            RepositoryLayout.podmanLayerRecords,
+        ].map { CompanionEntry($0, .directory(isCatalogue: true)) }
+        entries += try index.mend()
+        var top: PodmanIndex.LayerName?
+        for layer in plan.layers {
+            let (name, new) = index.add(
+                PodmanIndex.Layer(
+                    diffIdentifier: layer.diffIdentifier, blob: layer.descriptor,
+                    created: layer.created.description, size: size(layer.descriptor.digest)), over: top)
+            entries += new
+            top = name
+        }
+        entries += try documents(of: plan)
+        index.add(
+            PodmanIndex.Image(
+                configuration: plan.configurationDigest, configurationSize: configuration.count,
+                manifest: plan.manifestDigest, manifestSize: plan.manifestBytes.count,
+                names: Self.names(of: plan.reference), layer: top?.identifier, created: created))
+        return entries + (try index.entries())
+    }
+
+    private func documents(of plan: PublicationPlan) throws -> [CompanionEntry] {
+        let directory = RepositoryLayout.podmanImage(plan.configurationDigest)
+        return [
+            CompanionEntry(
+                "\(directory)/\(PodmanIndex.fileName(plan.configurationDigest.description))",
+                .file(configuration)),
+            // The bytes themselves: a link to the repository's would lead to another image's when the tag moves.
+            CompanionEntry("\(directory)/\(PodmanIndex.manifestKey)", .file(plan.manifestBytes)),
+        ]
+    }
+
+    /// The names by which podman finds an image: Docker Hub's are asked for under two.
+    static func names(of reference: ImageReference) -> [String] {
+        let reference = reference.resolved
+        let suffix = reference.tag.map { ":\($0)" } ?? reference.digest.map { "@\($0)" } ?? ":latest"
+        let registries =
+            reference.isDockerHub ? ["docker.io", "registry.hub.docker.com"] : [reference.registry]
+        return registries.map { "\($0)/\(reference.requestRepository)\(suffix)" }
+    }
+}

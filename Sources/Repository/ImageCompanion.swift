@@ -1,0 +1,41 @@
+// What others than the repository itself have to put into it together with an image. The repository knows how a thing
+// becomes visible, and when; the companion knows what it is.
+
+import Images
+
+/// Something that goes into the repository in an image's own publication.
+package protocol ImageCompanion: Sendable {
+    /// What is to be there, in the order in which it becomes visible. Asked under the lock, when all layers are complete:
+    /// what a file holds may depend on what is in the repository at that moment.
+    ///
+    /// - Parameters:
+    ///   - plan: the image.
+    ///   - size: the length of a layer's archive in bytes; nil where it isn't known.
+    ///   - content: the repository as it is.
+    /// - Throws: `RepositoryError` where what is there can't be gone on with, `SystemError`, `EncodingError`.
+    func entries(
+        for plan: PublicationPlan, size: (Digest) -> Int64?, over content: RepositoryContent
+    ) throws -> [CompanionEntry]
+}
+
+/// One thing of a companion's: it replaces what is at its path; directories above it are made.
+package struct CompanionEntry: Sendable {
+    /// What it is.
+    package enum Kind: Sendable {
+        /// A directory, which may be there; `isCatalogue`: it has a catalogue of its own in CernVM-FS.
+        case directory(isCatalogue: Bool)
+        /// A file of mode 0644.
+        case file([UInt8])
+        /// A symbolic link of that text.
+        case link(String)
+    }
+
+    /// Where, relative to the repository.
+    package let path: String
+    package let kind: Kind
+
+    package init(_ path: String, _ kind: Kind) {
+        self.path = path
+        self.kind = kind
+    }
+}

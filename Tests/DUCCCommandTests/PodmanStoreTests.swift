@@ -1,0 +1,161 @@
+// podman's additional image store, as Debian's real podman reads it from a read-only mount of the repository.
+
+import FoundationEssentials
+import Glibc
+import Notifications
+import Platform
+import Support
+import Testing
+
+@Suite("Published images in podman's additional image store", .enabled(if: Podman.isPossible))
+struct PodmanStoreTests {
+    let converting: Converting
+
+    init() throws { converting = try Converting() }
+
+    /// A layer with programs.
+    static let base = TestImage.Layer(
+        TarBuilder.archive { tar in
+            tar.add(
+                "bin/busybox", content: (try? Files.read("/bin/busybox", limit: 16 << 20)) ?? [], mode: 0o755)
+            for name in ["sh", "cat", "find", "ls", "echo"] { tar.symbolicLink("bin/\(name)", to: "busybox") }
+            tar.file("etc/base", "base")
+            tar.file("etc/gone", "gone")
+            tar.file("opt/old/one", "1")
+        })
+
+    static func layer(_ fill: (inout TarBuilder) -> Void) -> TestImage.Layer {
+        TestImage.Layer(TarBuilder.archive(fill))
+    }
+
+    /// Converts an image without a registry; its name is `localhost/layout:TAG`.
+    func convert(_ layers: [TestImage.Layer], tag: String, _ options: String...) throws {
+        var image = TestImage(layers)
+        image.hasHistory = true
+        try image.write(to: converting.layout, tag: tag)
+        let result = try converting.ducc(
+            ["convert-single-image", "oci:\(converting.layout):\(tag)", converting.repository] + options)
+        #expect(result.code == 0, "\(result.errors)")
+    }
+
+    private static let stacked = [
+        base,
+        layer { tar in
+            tar.file("etc/.wh.gone", "")
+            tar.directory("opt/old")
+            tar.file("opt/old/.wh..wh..opq", "")
+            tar.file("opt/old/two", "2")
+        },
+        layer { $0.file("etc/third", "3") },
+    ]
+
+    @Test("an image runs, is listed and inspected, with whiteouts and opaque directories applied")
+    func runs() throws {
+        try convert([Self.base], tag: "single")
+        try convert(Self.stacked, tag: "stacked")
+        let podman = try Podman(over: converting.repository)
+        #expect(try podman.names() == ["localhost/layout:single", "localhost/layout:stacked"])
+        #expect(
+            try podman.output(of: "localhost/layout:single", "cat", "/etc/base", "/etc/gone") == "basegone")
+        #expect(
+            try podman.output(of: "localhost/layout:stacked", "sh", "-c", "echo /etc/[gt]* /opt/old/*")
+                == "/etc/third /opt/old/two\n")
+        let inspected = try podman("inspect", "localhost/layout:stacked")
+        let image = try #require(
+            JSONDecoder().decode([Inspected].self, from: Data(inspected.output.utf8)).first)
+        let event = try #require(try converting.last(.publishPodmanImage))
+        #expect(image.Digest == event[.manifestDigest] && "sha256:\(image.Id)" == event[.configDigest])
+        #expect(image.RootFS.Layers.count == 3)
+        let documents = try runSuccessfully(
+            "find",
+            [converting.path("podmanStore/overlay-images/\(image.Id)"), "-type", "f", "-printf", "%s\\n"])
+        let size = documents.split(separator: "\n").compactMap { Int64($0) }.reduce(0, +)
+        #expect(image.Size == size + Int64(Self.stacked.reduce(0) { $0 + $1.archive.count }))
+        #expect(try podman.ownLayers().isEmpty)
+    }
+
+    private struct Inspected: Decodable {
+        struct RootFS: Decodable { let Layers: [String] }
+        let Id: String
+        let Digest: String
+        let Size: Int64
+        let RootFS: RootFS
+    }
+
+    @Test("an image is built over a published one, and none of its layers is copied")
+    func builds() throws {
+        try convert(Self.stacked, tag: "1")
+        let podman = try Podman(over: converting.repository)
+        let result = try podman.build(
+            "localhost/built:1",
+            "FROM localhost/layout:1\nRUN echo made > /etc/made\nRUN echo more > /etc/more\n")
+        #expect(result.code == 0, "\(result.errors)")
+        #expect(
+            try podman.output(of: "localhost/built:1", "cat", "/etc/base", "/etc/third", "/etc/made")
+                == "base3made\n")
+        // Those of the two steps at the most.
+        #expect(try podman.ownLayers().count <= 2)
+    }
+
+    @Test("a layer that lies over several others has one tree, and images share what they have in common")
+    func shared() throws {
+        let other = Self.layer { $0.file("etc/other", "other") }
+        let common = Self.layer { $0.file("etc/common", "common") }
+        try convert([Self.base, common], tag: "one")
+        try convert([Self.base, other, common], tag: "two")
+        let podman = try Podman(over: converting.repository)
+        #expect(
+            try podman.output(of: "localhost/layout:one", "sh", "-c", "echo /etc/*o*").contains("/etc/common")
+        )
+        #expect(
+            try podman.output(of: "localhost/layout:two", "cat", "/etc/other", "/etc/common") == "othercommon"
+        )
+        #expect(try DirectoryEntry.names(in: converting.path("podmanStore/overlay")).count == 4 + 1)
+        // The names that were given stay: a client's containers have them.
+        let before = try DirectoryEntry.names(in: converting.path("podmanStore/overlay/l")).sorted()
+        try convert([Self.base, other], tag: "three", "-f")
+        #expect(try DirectoryEntry.names(in: converting.path("podmanStore/overlay/l")).sorted() == before)
+    }
+
+    @Test("a tag that moves takes its name with it; an image keeps its other names")
+    func moved() throws {
+        try convert([Self.base], tag: "1")
+        try convert([Self.base], tag: "kept")
+        let other = Self.layer { $0.file("etc/other", "other") }
+        try convert([Self.base, other], tag: "1")
+        let podman = try Podman(over: converting.repository)
+        #expect(try podman.names() == ["localhost/layout:1", "localhost/layout:kept"])
+        #expect(try podman.output(of: "localhost/layout:1", "cat", "/etc/other") == "other")
+        try convert([Self.base, other], tag: "kept")
+        #expect(try podman.names() == ["localhost/layout:1", "localhost/layout:kept"])
+        let images = try text(of: converting.path("podmanStore/overlay-images/images.json"))
+        // One image with both names, and nothing that nobody can name.
+        #expect(images.split(separator: "\"id\"").count == 2)
+    }
+
+    @Test("the store stays whole through conversions and moved tags in any order")
+    func random() throws {
+        var random = SplitMix(state: 9)
+        let steps = TestScale.count(25, long: 200)
+        let layers = (0..<5).map { number in Self.layer { $0.file("etc/layer\(number)", "\(number)") } }
+        try convert([Self.base], tag: "t0")
+        let podman = try Podman(over: converting.repository)
+        var expected: [String: Set<Int>] = ["t0": []]
+        for step in 0..<steps {
+            let tag = "t\(Int.random(in: 0..<6, using: &random))"
+            let chosen = (0..<5).filter { _ in Bool.random(using: &random) }.shuffled(using: &random)
+            try convert([Self.base] + chosen.map { layers[$0] }, tag: tag)
+            expected[tag] = Set(chosen)
+            #expect(
+                try podman.names() == expected.keys.map { "localhost/layout:\($0)" }.sorted(), "step \(step)")
+            guard step % 10 == 9 || step == steps - 1 else { continue }
+            for (tag, numbers) in expected {
+                let found = try podman.output(
+                    of: "localhost/layout:\(tag)", "sh", "-c", "cd /etc; ls | grep layer || true")
+                #expect(
+                    found.split(separator: "\n").map(String.init) == numbers.sorted().map { "layer\($0)" },
+                    "step \(step)")
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+// Debian's real podman with storage of its own, and a repository's store beside it, read-only as clients have it.
+
+import Glibc
+import Platform
+
+/// A podman that finds its images in a repository.
+package final class Podman: Sendable {
+    private let directory: TemporaryDirectory
+    private let mounted: String
+    private let environment: [String: String]
+
+    /// Whether this machine lets us mount and run containers.
+    package static let isPossible = geteuid() == 0
+
+    /// The runtime that works here: on a virtual machine with old control groups crun refuses.
+    package static let runtime: String? = isPossible ? ["crun", "runc"].first(where: works) : nil
+
+    /// - Parameters:
+    ///   - repository: a directory; it is seen through a mount that can't be written to.
+    ///   - store: where the store is in it.
+    package init(over repository: String, store: String = "podmanStore") throws {
+        guard let runtime = Self.runtime else {
+            throw SupportError("neither crun nor runc runs a container here")
+        }
+        directory = try TemporaryDirectory()
+        mounted = directory.path("repository")
+        try Files.makeDirectories(mounted)
+        try runSuccessfully("mount", ["--bind", repository, mounted])
+        try runSuccessfully("mount", ["-o", "remount,bind,ro", mounted])
+        environment = try Self.environment(in: directory, store: "\(mounted)/\(store)", runtime: runtime)
+    }
+
+    deinit {
+        _ = try? callAsFunction("rm", "--all", "--force", "--time", "0")
+        for path in [directory.path("graph/overlay"), directory.path("run"), mounted] {
+            _ = try? run("umount", ["--recursive", "--quiet", path])
+        }
+    }
+
+    /// Runs podman.
+    @discardableResult
+    package func callAsFunction(_ arguments: String...) throws -> CommandResult {
+        try callAsFunction(arguments)
+    }
+
+    @discardableResult
+    package func callAsFunction(_ arguments: [String]) throws -> CommandResult {
+        try Support.run("podman", arguments, environment: environment, directory: directory.path)
+    }
+
+    /// Runs a command in an image, and gives what it prints.
+    package func output(of image: String, _ command: String...) throws -> String {
+        let result = try callAsFunction(
+            ["run", "--rm", "--network", "none", "--pull", "never", image] + command)
+        guard result.code == 0 else { throw SupportError("podman run \(image): \(result.errors)") }
+        return result.output
+    }
+
+    /// The images' names, sorted.
+    package func names() throws -> [String] {
+        let result = try callAsFunction("images", "--format", "{{.Repository}}:{{.Tag}}")
+        guard result.code == 0 else { throw SupportError("podman images: \(result.errors)") }
+        return result.output.split(separator: "\n").map(String.init).sorted()
+    }
+
+    /// Makes an image out of a Containerfile.
+    package func build(_ name: String, _ file: String) throws -> CommandResult {
+        try directory.write("context/Containerfile", file)
+        return try callAsFunction(
+            "build", "--isolation", "chroot", "--pull=never", "--tag", name, directory.path("context"))
+    }
+
+    /// How much was written into podman's own storage for layers.
+    package func ownLayers() throws -> [String] {
+        try DirectoryEntry.names(in: directory.path("graph/overlay")).filter { $0.utf8.count == 64 }
+    }
+
+    private static func environment(
+        in directory: TemporaryDirectory, store: String?, runtime: String
+    ) throws -> [String: String] {
+        // What README tells a client's administrator to write.
+        let storage = try directory.write(
+            "storage.conf",
+            """
+            [storage]
+            driver = "overlay"
+            runroot = "\(directory.path("run"))"
+            graphroot = "\(directory.path("graph"))"
+            [storage.options]
+            additionalimagestores = [\(store.map { "\"\($0)\"" } ?? "")]
+            [storage.options.overlay]
+            mountopt = "nodev,metacopy=on"
+            """)
+        // A machine's fixed limits and old control groups are no matter of the images'.
+        let engine = try directory.write(
+            "containers.conf",
+            """
+            [containers]
+            default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
+            [engine]
+            runtime = "\(runtime)"
+            cgroup_manager = "cgroupfs"
+            events_logger = "none"
+            """)
+        return ["CONTAINERS_STORAGE_CONF": storage, "CONTAINERS_CONF": engine]
+    }
+
+    private static func works(_ runtime: String) -> Bool {
+        guard let directory = try? TemporaryDirectory(),
+            let environment = try? environment(in: directory, store: nil, runtime: runtime),
+            (try? Files.makeDirectories(directory.path("root/bin"))) != nil,
+            (try? run("cp", ["/bin/busybox", directory.path("root/bin/busybox")]))?.code == 0
+        else { return false }
+        let result = try? run(
+            "podman",
+            ["run", "--rm", "--network", "none", "--rootfs", directory.path("root"), "/bin/busybox", "true"],
+            environment: environment)
+        _ = try? run("umount", ["--recursive", "--quiet", directory.path("graph/overlay")])
+        return result?.code == 0
+    }
+}
