@@ -195,6 +195,8 @@ package struct ImageConverter: Sendable {
         let plan = PublicationPlan(
             reference: reference, referenceDigest: referenceDigest, manifestBytes: document.bytes,
             manifestDigest: document.digest, configurationDigest: manifest.config.digest,
+            flatAdditions: SingularityFiles.additions(for: configuration.settings),
+            created: configuration.created.flatMap { Timestamp(rfc3339: $0) } ?? Timestamp(seconds: 0),
             companions: options.contents.podman
                 ? [PodmanStore(configuration: bytes, created: configuration.created)] : [],
             platform: configuration.platform, requestedPlatform: options.platform,
@@ -254,7 +256,7 @@ package struct ImageConverter: Sendable {
         _ publication: any Publication, _ plan: PublicationPlan, makingFlat: Bool
     ) throws -> Int {
         try attempting(plan.reference, unless: { !publication.triesAgain }) {
-            try publication.merge(makingFlat: makingFlat) { observer.warn($0) }
+            try publication.merge(makingFlat: makingFlat) { observer.warn("\(plan.reference): \($0)") }
         }
     }
 

@@ -31,6 +31,8 @@ package struct ImageConfiguration: Hashable, Sendable {
     package let history: [HistoryEntry]
     /// What the image runs on, normalised; nil where it doesn't say.
     package let platform: ImagePlatform?
+    /// How it is run.
+    package let settings: ImageSettings
 
     /// Reads a configuration, OCI's or Docker's.
     ///
@@ -67,7 +69,16 @@ package struct ImageConfiguration: Hashable, Sendable {
                     emptyLayer: try entry.boolean("empty_layer") ?? false,
                     createdBy: try entry.string("created_by"))
             },
-            platform: try reader.platformFields())
+            platform: try reader.platformFields(), settings: try settings(reader))
+    }
+
+    private static func settings(_ reader: DocumentReader) throws(ManifestError) -> ImageSettings {
+        guard let config = try reader.child("config") else { return ImageSettings() }
+        let most = ManifestDocument.mostEntries
+        return ImageSettings(
+            environment: try config.strings("Env", limit: most),
+            entrypoint: try config.strings("Entrypoint", limit: most),
+            command: try config.strings("Cmd", limit: most))
     }
 
     /// Compares the configuration with the manifest that names it.

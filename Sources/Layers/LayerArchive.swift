@@ -151,12 +151,7 @@ package struct LayerArchive: ~Copyable {
             if entry.type == S_IFREG { try entry.copyBytes(to: writer, buffer) }
         }
         self.lost = lost
-        if entries < 0 {
-            // Of no layer at all there is nothing to walk, not even a root.
-            try writer.add(
-                Array(prefix.utf8CString), .directory, TarAttributes(permissions: 0o755, modified: 0))
-        }
-        return max(0, entries)
+        return entries
     }
 
     private static func isCatalogueMark(_ path: UnsafePointer<CChar>) -> Bool {

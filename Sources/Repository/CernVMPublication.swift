@@ -66,20 +66,23 @@ final class CernVMPublication: Publication {
         }
     }
 
-    func merge(makingFlat: Bool, waiting: (String) -> Void) throws -> Int {
+    func merge(makingFlat: Bool, telling: (String) -> Void) throws -> Int {
         guard plan.layers.contains(where: { image.stagedLayer($0.descriptor.digest) == nil }) else {
-            return try merge(makingFlat: makingFlat)
+            return try mergeNow(makingFlat: makingFlat, telling: telling)
         }
         // A server that publishes mounts its new revision in place of the one that the old layers are read from, and
         // fails where somebody has a directory of that open: none of ours is when the lock goes.
-        return try RepositoryLock.hold(inside: nil, waiting: waiting) {
-            try repository.untilNobodyIsFirst(waiting: waiting) { try merge(makingFlat: makingFlat) }
+        return try RepositoryLock.hold(inside: nil, waiting: telling) {
+            try repository.untilNobodyIsFirst(waiting: telling) {
+                try mergeNow(makingFlat: makingFlat, telling: telling)
+            }
         }
     }
 
-    private func merge(makingFlat: Bool) throws -> Int {
+    private func mergeNow(makingFlat: Bool, telling: (String) -> Void) throws -> Int {
         let tree = try mergedTree()
-        return makingFlat ? try explaining { try writeFlat(tree) } : 0
+        guard makingFlat else { return 0 }
+        return try explaining { try writeFlat(try image.flatTree(of: tree, telling: telling)) }
     }
 
     private func mergedTree() throws -> FlatTree {
@@ -111,12 +114,14 @@ final class CernVMPublication: Publication {
         let hasLayers = plan.contents.layers
         let entries = try archive.addFlat(
             tree, at: prefix + RepositoryLayout.flatImage(plan.configurationDigest),
+            // One more than the image's own layers: what was made for the flat image alone.
             layerPath: { [plan, prefix] index in
-                hasLayers ? prefix + RepositoryLayout.layerTree(plan.layers[index].descriptor.digest) : nil
+                hasLayers && index < plan.layers.count
+                    ? prefix + RepositoryLayout.layerTree(plan.layers[index].descriptor.digest) : nil
             },
-            isStaged: { [plan, image] index in image.stagedLayer(plan.layers[index].descriptor.digest) != nil
-            }
-        )
+            isStaged: { [plan, image] index in
+                index == plan.layers.count || image.stagedLayer(plan.layers[index].descriptor.digest) != nil
+            })
         try writer.finishEntry()
         try sink.flush()
         // Of links to the layers' files nothing is lost that wasn't noted of those.

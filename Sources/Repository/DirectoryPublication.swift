@@ -38,10 +38,10 @@ final class DirectoryPublication: Publication {
         try repository.explaining { try image.addLayer(index, blob) }
     }
 
-    func merge(makingFlat: Bool, waiting: (String) -> Void) throws -> Int {
+    func merge(makingFlat: Bool, telling: (String) -> Void) throws -> Int {
         try repository.explaining {
             let tree = try image.mergedTree(of: image.trees())
-            return makingFlat ? try build(tree) : 0
+            return makingFlat ? try build(image.flatTree(of: tree, telling: telling)) : 0
         }
     }
 

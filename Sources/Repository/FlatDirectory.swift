@@ -33,11 +33,7 @@ enum FlatDirectory {
                 try AttributeCopy.copy(from: from.raw, to: to.raw)
             }
         }
-        if entries >= 0 { return entries }
-        // Of no layer at all there is nothing to walk, not even a root; it shall not have the time of this run.
-        var times = [timespec(), timespec()]
-        guard futimens(root, &times) == 0 else { throw SystemError("set the time of an image's root") }
-        return 0
+        return entries
     }
 
     private static func error(_ operation: String, _ path: UnsafePointer<CChar>) -> SystemError {

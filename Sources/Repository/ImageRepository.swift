@@ -140,6 +140,10 @@ package struct PublicationPlan: Sendable {
     package let manifestBytes: [UInt8]
     package let manifestDigest: Digest
     package let configurationDigest: Digest
+    /// What the flat image has besides its layers' files, parents first.
+    package let flatAdditions: [FlatAddition]
+    /// When the image was made, as its configuration says.
+    package let created: Timestamp
     /// What else goes into the image's publication.
     package let companions: [any ImageCompanion]
     package let platform: ImagePlatform?
@@ -156,8 +160,9 @@ package struct PublicationPlan: Sendable {
 
     package init(
         reference: ImageReference, referenceDigest: Digest, manifestBytes: [UInt8], manifestDigest: Digest,
-        configurationDigest: Digest, companions: [any ImageCompanion], platform: ImagePlatform?,
-        requestedPlatform: ImagePlatform, layers: [PlannedLayer], contents: PublishedContents,
+        configurationDigest: Digest, flatAdditions: [FlatAddition], created: Timestamp,
+        companions: [any ImageCompanion], platform: ImagePlatform?, requestedPlatform: ImagePlatform,
+        layers: [PlannedLayer], contents: PublishedContents,
         replacesLayers: Bool, replacesFlat: Bool, isAnnounced: Bool
     ) {
         self.reference = reference
@@ -165,6 +170,8 @@ package struct PublicationPlan: Sendable {
         self.manifestBytes = manifestBytes
         self.manifestDigest = manifestDigest
         self.configurationDigest = configurationDigest
+        self.flatAdditions = flatAdditions
+        self.created = created
         self.companions = companions
         self.platform = platform
         self.requestedPlatform = requestedPlatform
@@ -190,10 +197,11 @@ package protocol Publication: AnyObject, Sendable {
     /// Puts the layers over each other, once every new one was added, and makes the flat image where it is wanted: the
     /// merged tree's entries, each of which refers to a layer's file.
     ///
-    /// - Parameter waiting: called where old layers can't be read yet, with what to tell the user.
+    /// - Parameter telling: called with what to tell the user: that old layers can't be read yet, what of the flat image
+    ///   can't be had.
     /// - Returns: how many entries the flat image has; 0 where none is made.
     /// - Throws: `LayerError` where they don't fit, `RepositoryError`, `SystemError`, `Interrupted`.
-    func merge(makingFlat: Bool, waiting: (String) -> Void) throws -> Int
+    func merge(makingFlat: Bool, telling: (String) -> Void) throws -> Int
 
     /// Makes the image visible, all of it in one step, and durable.
     ///

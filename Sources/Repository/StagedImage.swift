@@ -101,6 +101,21 @@ final class StagedImage: Sendable {
         return tree
     }
 
+    private static let additions = "additions"
+
+    /// A merged tree as the flat image has it: with what engines need over it, as one layer more.
+    ///
+    /// - Throws: `LayerError`, `SystemError`, `Interrupted`.
+    func flatTree(of tree: FlatTree, telling: (String) -> Void) throws -> FlatTree {
+        // What an attempt left that failed.
+        try Files.removeTree(Self.additions, at: staging.descriptor.raw)
+        try Files.makeDirectories(Self.additions, at: staging.descriptor.raw)
+        return try tree.adding(
+            plan.flatAdditions, in: try open("\(staging.path)/\(Self.additions)"),
+            modified: timespec(tv_sec: plan.created.seconds, tv_nsec: plan.created.nanoseconds), warn: telling
+        )
+    }
+
     /// What of the new layers could not be kept.
     var lost: LostAttributes {
         unpacked.withLock { layers in

@@ -20,7 +20,7 @@ enum Drawing {
         "Layers": ["Images", "Archive", "Platform"],
         "Repository": ["Layers", "Images", "Archive", "Platform"],
         "Wishes": ["Images", "YAML"],
-        "Engines": ["Repository", "Images", "Registry", "Archive", "Platform"],
+        "Engines": ["Repository", "Layers", "Images", "Registry", "Archive", "Platform"],
         "Conversion": [
             "Engines", "Repository", "Layers", "Registry", "Wishes", "Images", "Notifications", "Platform",
         ],

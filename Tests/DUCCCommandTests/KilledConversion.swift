@@ -77,7 +77,8 @@ final class WholeImages: Sendable {
     func check(_ converting: Converting, _ when: String) throws -> [String: String] {
         guard Files.exists(converting.repository) else { return [:] }
         var visible: [String: String] = [:]
-        for host in try DirectoryEntry.names(in: converting.repository) where !host.hasPrefix(".") {
+        for host in try DirectoryEntry.names(in: converting.repository)
+        where !host.hasPrefix(".") && host != "podmanStore" {
             for name in try DirectoryEntry.names(in: converting.path(host)) {
                 let path = "\(host)/\(name)"
                 let target = try #require(Files.linkTarget(converting.path(path)))

@@ -131,7 +131,7 @@ struct SharedRepositoryTests {
         #expect(
             try Array(converting.actions()[before...]) == [
                 "start_ducc", "start_image_conversion", "publish_layer", "publish_flat_image",
-                "publish_image",
+                "publish_podman_image", "publish_image",
                 "end_image_conversion", "end_ducc",
             ])
         #expect(try converting.last(.publishFlatImage)?[.publicPath] == "localhost/layout:1")

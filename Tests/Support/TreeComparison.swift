@@ -54,6 +54,21 @@ package enum TreeComparison {
         }
     }
 
+    /// What flat images have besides their layers' files: directories to mount over, and Singularity's own files.
+    private static let engineFiles = [
+        ".singularity.d", "singularity", ".run", ".exec", ".test", ".shell", "environment", "dev", "proc",
+        "root", "tmp",
+        "sys", "home", "var", "var/tmp", "etc", "etc/hosts", "etc/resolv.conf",
+    ]
+
+    /// Differences without what a flat image, the first of the two, alone has because it is one.
+    package static func withoutEngineFiles(_ differences: [String]) -> [String] {
+        differences.filter { line in
+            !engineFiles.contains { line == "./\($0): only in the first" }
+                && !(line.hasPrefix("./.singularity.d/") && line.hasSuffix(": only in the first"))
+        }
+    }
+
     private static func walk(
         _ root: [CChar], _ path: [CChar], _ entries: inout [String: [Field: String]],
         _ firstNames: inout [ino_t: String]
