@@ -108,3 +108,119 @@ struct SingularityTests {
         return report
     }
 }
+
+@Suite("Images that are odd about Singularity's files", .onBothRepositories)
+struct SingularityFilesTests {
+    /// Converts an image of one layer.
+    ///
+    /// - Returns: where its flat image and its layer are, and what was said.
+    private func convert(
+        _ fill: (inout TarBuilder) -> Void
+    ) throws -> (converting: Converting, flat: String, layer: String, errors: String) {
+        let converting = try Converting()
+        let written = try TestImage([.init(TarBuilder.archive(fill))]).write(to: converting.layout, tag: "1")
+        let result = try converting.convert("oci:\(converting.layout):1")
+        #expect(result.code == 0, "\(result.errors)")
+        let digest = written.layers[0]
+        return (
+            converting, converting.path("localhost/layout:1"),
+            converting.path(".layers/\(digest.prefix(2))/\(digest)/layerfs"), result.errors
+        )
+    }
+
+    @Test("all names are there with their modes, and none in the layer")
+    func names() throws {
+        let image = try convert { $0.file("usr/file", "x") }
+        let found = try runSuccessfully("find", [image.flat + "/", "-printf", "%M %s %P -> %l\\n"])
+        let lines = Set(found.split(separator: "\n").map { String($0.dropFirst(0)) })
+        for directory in [
+            ".singularity.d", ".singularity.d/actions", ".singularity.d/env", ".singularity.d/libs", "dev",
+            "proc",
+            "root", "var/tmp", "tmp", "etc", "sys", "home",
+        ] {
+            #expect(
+                lines.contains { $0.hasPrefix("drwxr-xr-x ") && $0.hasSuffix(" \(directory) -> ") },
+                "\(directory)")
+        }
+        for (link, target) in [
+            ("singularity", "runscript"), (".run", "actions/run"), (".exec", "actions/exec"),
+            (".test", "actions/test"),
+            (".shell", "actions/shell"), ("environment", "env/90-environment.sh"),
+        ] {
+            #expect(
+                lines.contains {
+                    $0.hasSuffix(" \(link) -> .singularity.d/\(target)") && $0.hasPrefix("lrwx")
+                },
+                "\(link)")
+        }
+        for script in [
+            "actions/exec", "actions/run", "actions/shell", "actions/start", "actions/test", "env/01-base.sh",
+            "env/10-docker2singularity.sh", "env/90-environment.sh", "env/95-apps.sh", "env/99-base.sh",
+            "env/99-runtimevars.sh", "runscript", "startscript",
+        ] {
+            let name = " .singularity.d/\(script) -> "
+            #expect(lines.contains { $0.hasPrefix("-rwxr-xr-x ") && $0.hasSuffix(name) }, "\(script)")
+            for shell in [["dash", "-n"], ["bash", "-n"], ["busybox", "sh", "-n"]] {
+                let checked = try run("env", shell + ["\(image.flat)/.singularity.d/\(script)"])
+                #expect(checked.code == 0, "\(script): \(checked.errors)")
+            }
+        }
+        #expect(lines.isSuperset(of: ["-rw-r--r-- 0 etc/hosts -> ", "-rw-r--r-- 0 etc/resolv.conf -> "]))
+        #expect(
+            try DirectoryEntry.names(in: image.layer).filter { $0 != ".cvmfscatalog" } == ["usr"])
+    }
+
+    @Test("an image that holds a .singularity.d keeps what is its own there, and its layer as it is")
+    func own() throws {
+        let image = try convert { tar in
+            tar.file(".singularity.d/runscript", "own", mode: 0o600)
+            tar.file(".singularity.d/env/50-own.sh", "OWN=1")
+            tar.file(".run", "own")
+            tar.file("etc/hosts", "own")
+            tar.directory("tmp", mode: 0o1777)
+        }
+        #expect(try text(of: "\(image.flat)/.singularity.d/runscript").hasPrefix("#!/bin/sh"))
+        #expect(try text(of: "\(image.layer)/.singularity.d/runscript") == "own")
+        #expect(try text(of: "\(image.flat)/.singularity.d/env/50-own.sh") == "OWN=1")
+        #expect(try text(of: "\(image.flat)/.run") == "own" && text(of: "\(image.flat)/etc/hosts") == "own")
+        #expect(try runSuccessfully("stat", ["-c", "%a", "\(image.flat)/tmp"]) == "1777\n")
+    }
+
+    @Test("links that lead out of an image are never followed out of it")
+    func links() throws {
+        let outside = try TemporaryDirectory()
+        try outside.write("actions/keep", "keep")
+        let before = try TreeComparison.describe(outside.path)
+        let image = try convert { tar in
+            tar.symbolicLink(".singularity.d", to: outside.path)
+            tar.symbolicLink("etc", to: outside.path)
+            tar.symbolicLink("home", to: "../../../../../../../..\(outside.path)/home")
+            tar.symbolicLink("var", to: "/srv/var")
+            tar.directory("srv/var")
+        }
+        #expect(try TreeComparison.describe(outside.path) == before)
+        #expect(Files.linkTarget("\(image.flat)/.singularity.d") == nil)
+        #expect(try text(of: "\(image.flat)/.singularity.d/actions/run").hasPrefix("#!/bin/sh"))
+        // As inside a chroot of the image.
+        #expect(Files.isDirectory("\(image.flat)/srv/var/tmp"))
+        #expect(Files.exists("\(image.flat)\(outside.path)/hosts"))
+        #expect(Files.linkTarget("\(image.flat)/etc") == outside.path)
+
+        let resolving = try convert { $0.symbolicLink("etc/resolv.conf", to: "/etc/passwd") }
+        #expect(Files.linkTarget("\(resolving.flat)/etc/resolv.conf") == "/etc/passwd")
+    }
+
+    @Test("a file where a directory is needed stays, and is said in one line each")
+    func files() throws {
+        let image = try convert { tar in
+            tar.file("var", "a file")
+            tar.file("home", "a file")
+            tar.file("etc", "a file")
+            tar.file(".singularity.d", "a file")
+        }
+        for name in ["var", "home", "etc"] { #expect(try text(of: "\(image.flat)/\(name)") == "a file") }
+        #expect(try text(of: "\(image.flat)/.singularity.d/runscript").hasPrefix("#!/bin/sh"))
+        let warnings = image.errors.split(separator: "\n").filter { $0.contains("Singularity may miss it") }
+        #expect(warnings.count == 5, "\(image.errors)")
+    }
+}
