@@ -22,6 +22,8 @@ package struct ImageResult: Sendable {
     /// How many layers the image has, and how many of them were there.
     package var layers = 0
     package var layersReused = 0
+    /// The thin image that was pushed; nil where none was.
+    package var thinImage: String?
     /// How long it took.
     package var seconds = 0.0
     /// Whether that it is unchanged was said at an earlier turn of a loop.

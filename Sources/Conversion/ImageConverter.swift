@@ -28,18 +28,23 @@ package struct ConversionOptions: Sendable {
 
 /// Converts images into one repository.
 package struct ImageConverter: Sendable {
-    private let repository: any ImageRepository
+    let repository: any ImageRepository
     private let client: RegistryClient
-    private let options: ConversionOptions
-    private let events: ConversionEvents
-    private let observer: any ConversionObserver
-    private let skips: SkipMemory?
+    let options: ConversionOptions
+    let events: ConversionEvents
+    let observer: any ConversionObserver
+    let skips: SkipMemory?
+    let thinImages: ThinImages?
 
-    /// - Parameter skips: what was said of skipped images before; nil: each skip is told.
+    /// - Parameters:
+    ///   - thinImages: makes and pushes them; nil: none are made.
+    ///   - skips: what was said of skipped images before; nil: each skip is told.
     package init(
         into repository: any ImageRepository, client: RegistryClient, options: ConversionOptions,
-        events: ConversionEvents, observer: any ConversionObserver, skips: SkipMemory? = nil
+        events: ConversionEvents, observer: any ConversionObserver, thinImages: ThinImages? = nil,
+        skips: SkipMemory? = nil
     ) {
+        self.thinImages = thinImages
         self.skips = skips
         self.repository = repository
         self.client = client
@@ -115,8 +120,10 @@ package struct ImageConverter: Sendable {
             if let record, try attempting(reference, { try isUnchanged(record, source) }) {
                 result.layers = record.layers.count
                 result.layersReused = record.layers.count
-                if events.areWritten, let unannounced = record.unannounced {
-                    return try announceLate(unannounced, of: record, reference, events)
+                let thin = try attempting(reference) { try missingThinImage(of: reference, record, source) }
+                let unannounced = events.areWritten ? record.unannounced : nil
+                if thin != nil || unannounced != nil {
+                    return try complete(record, reference, unannounced, thin, events, &result)
                 }
                 let reason = "already converted"
                 if skips?.note(reason, of: reference.normalised) != false {
@@ -155,30 +162,6 @@ package struct ImageConverter: Sendable {
         return try source.currentDigest().description == record.referenceDigest
     }
 
-    /// Tells of what became visible in a run that ended before it could tell.
-    private func announceLate(
-        _ unannounced: ImageRecord.Unannounced, of record: ImageRecord, _ reference: ImageReference,
-        _ events: ConversionEvents
-    ) throws {
-        try events.pair(.startImageConversion, .endImageConversion) { _ in
-            for layer in unannounced.layers { events.emit(.publishLayer, [(.layerDigest, layer)]) }
-            let fields = try ImageFields(record).fields
-            if unannounced.flat { events.emit(.publishFlatImage, fields) }
-            if record.contents.podman {
-                events.emit(.publishPodmanImage, try ImageFields(record).documents)
-            }
-            events.emit(.publishImage, fields)
-        }
-        noteAnnounced(reference, record.publicPath)
-    }
-
-    /// The image is visible and told of: that this can't be noted (on a disk that is full) is no failure of the image's.
-    private func noteAnnounced(_ reference: ImageReference, _ publicPath: String) {
-        do { try repository.noteAnnounced(publicPath) } catch {
-            observer.warn("\(reference): its events will come once more: \(error)")
-        }
-    }
-
     /// Fetches and publishes what is missing of an image.
     private func publish(
         _ reference: ImageReference, from source: any ImageSource, _ events: ConversionEvents,
@@ -192,16 +175,20 @@ package struct ImageConverter: Sendable {
         let builds =
             try options.contents.flat && (replacesFlat || !repository.hasFlatImage(manifest.config.digest))
         let opened = OpenedBlobs()
+        let layers = try plannedLayers(
+            reference, manifest, configuration, source, opened, needed: options.contents.layers || builds)
+        let thin = try makeThinImage(
+            of: reference, layers: layers.map(\.descriptor.digest), configuration: bytes)
         let plan = PublicationPlan(
             reference: reference, referenceDigest: referenceDigest, manifestBytes: document.bytes,
             manifestDigest: document.digest, configurationDigest: manifest.config.digest,
             flatAdditions: SingularityFiles.additions(for: configuration.settings),
             created: configuration.created.flatMap { Timestamp(rfc3339: $0) } ?? Timestamp(seconds: 0),
+            thinDigest: thin?.manifest.digest,
             companions: options.contents.podman
                 ? [PodmanStore(configuration: bytes, created: configuration.created)] : [],
             platform: configuration.platform, requestedPlatform: options.platform,
-            layers: try plannedLayers(
-                reference, manifest, configuration, source, opened, needed: options.contents.layers || builds),
+            layers: layers,
             contents: options.contents, replacesLayers: options.overwriteLayers, replacesFlat: replacesFlat,
             isAnnounced: events.areWritten)
         let fresh = plan.layers.indices.filter { plan.layers[$0].isNew }
@@ -221,9 +208,14 @@ package struct ImageConverter: Sendable {
             builds
             ? try publishFlat(publication, plan, events)
             : try publishOther(publication, plan, merges: !fresh.isEmpty, events)
-        events.emit(.publishImage, imageFields(plan))
-        if events.areWritten { noteAnnounced(reference, reference.publicPath) }
         for loss in facts.lost { observer.warn("\(reference): the repository did not keep \(loss)") }
+        if let thin, let thinImages {
+            // What was told by now need not come again where this fails.
+            note(.wholeOnly, of: reference, events)
+            try push(thin, by: thinImages, reference, ImageFields(plan).documents, events, &result)
+        }
+        events.emit(.publishImage, imageFields(plan))
+        note(nil, of: reference, events)
     }
 
     /// Publishes an image whose flat image is there, or not wanted.
@@ -314,7 +306,7 @@ package struct ImageConverter: Sendable {
     /// with `status=error` is final.
     ///
     /// - Throws: the last try's error; `Interrupted` at once.
-    private func attempting<Result>(
+    func attempting<Result>(
         _ reference: ImageReference, unless isPointless: () -> Bool = { false }, _ body: () throws -> Result
     ) throws -> Result {
         var attempt = 1

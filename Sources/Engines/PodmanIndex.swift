@@ -3,7 +3,7 @@
 // podman refuses a whole store for one mistake in it: an id or a name that is there twice, an image whose documents or
 // layer are missing. So whatever is written again is whole: a list that the original DUCC left is mended with it.
 
-import FoundationEssentials
+import Registry
 import Images
 import Platform
 import Repository
@@ -226,6 +226,6 @@ struct PodmanIndex {
 
     /// The name of the file that holds one of an image's documents (containers/storage, `makeBigDataBaseName`).
     static func fileName(_ key: String) -> String {
-        "=" + Data(key.utf8).base64EncodedString()
+        "=" + Base64.encoded(key)
     }
 }

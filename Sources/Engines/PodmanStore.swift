@@ -18,7 +18,6 @@
 //
 // Names once given stay: a container that a client made over an image has them in its own `lower`.
 
-import FoundationEssentials
 import Images
 import Platform
 import Repository

@@ -31,6 +31,11 @@ package final class HTTPClient: Sendable {
         case get = "GET"
         case head = "HEAD"
         case post = "POST"
+        case put = "PUT"
+        case patch = "PATCH"
+
+        /// Whether it sends something, meant for one host.
+        var isWriting: Bool { self != .get && self != .head }
     }
 
     /// Sent as `User-Agent`.
@@ -48,14 +53,15 @@ package final class HTTPClient: Sendable {
     /// Sends a request and waits for the answer's head; the body is then read from the response.
     ///
     /// Redirects are followed, at most 10 and never from https to http; libcurl leaves an `Authorization` header out
-    /// where a redirect leads to another host. A POST is never redirected: what it sends is meant for one host.
+    /// where a redirect leads to another host. What sends something is never redirected: it is meant for one host.
     ///
     /// - Parameters:
-    ///   - body: what a POST sends, a form (`application/x-www-form-urlencoded`).
+    ///   - body: what is sent; without a `Content-Type` among the headers it is a form
+    ///     (`application/x-www-form-urlencoded`).
     ///   - trust: certificates besides the system's.
     /// - Throws: `HTTPError` where there is no answer; `Interrupted`. A status of 400 and more is an answer.
     package func send(
-        _ method: Method, _ url: String, headers: [HTTPHeader] = [], body: String? = nil,
+        _ method: Method, _ url: String, headers: [HTTPHeader] = [], body: [UInt8]? = nil,
         trust: HTTPTrust = HTTPTrust()
     ) throws -> HTTPResponse {
         guard Self.initialised else { throw HTTPError(url: url, reason: "libcurl does not start") }

@@ -35,7 +35,7 @@ package final class HTTPResponse: ByteStream {
 
     init(
         _ client: HTTPClient, _ multi: MultiHandle, _ method: HTTPClient.Method, _ url: String,
-        _ headers: [HTTPHeader], body: String?, trust: HTTPTrust
+        _ headers: [HTTPHeader], body: [UInt8]?, trust: HTTPTrust
     ) throws {
         guard let easy = curl_easy_init() else { throw HTTPError(url: url, reason: "libcurl: out of memory") }
         self.client = client
@@ -50,7 +50,7 @@ package final class HTTPResponse: ByteStream {
             requestHeaders = curl_slist_append(requestHeaders, "\(header.name): \(header.value)")
         }
         configure(method)
-        if let body { ducc_curl_set_string(easy, CURLOPT_COPYPOSTFIELDS, body) }
+        if method.isWriting { send(body ?? []) }
         if url.hasPrefix("https:") { trust.apply(to: easy) }
         let code = curl_multi_add_handle(UnsafeMutableRawPointer(multi.raw), easy)
         guard code == CURLM_OK else {
@@ -73,7 +73,7 @@ package final class HTTPResponse: ByteStream {
         ducc_curl_set_string(easy, CURLOPT_PROTOCOLS_STR, "http,https")
         ducc_curl_set_string(
             easy, CURLOPT_REDIR_PROTOCOLS_STR, url.hasPrefix("https:") ? "https" : "http,https")
-        ducc_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, method == .post ? 0 : 1)
+        ducc_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, method.isWriting ? 0 : 1)
         ducc_curl_set_long(easy, CURLOPT_MAXREDIRS, 10)
         ducc_curl_set_long(easy, CURLOPT_NOSIGNAL, 1)
         ducc_curl_set_long(easy, CURLOPT_CONNECTTIMEOUT, 30)
@@ -81,6 +81,7 @@ package final class HTTPResponse: ByteStream {
         ducc_curl_set_pointer(easy, CURLOPT_ERRORBUFFER, errorText)
         ducc_curl_set_list(easy, CURLOPT_HTTPHEADER, requestHeaders)
         if method == .head { ducc_curl_set_long(easy, CURLOPT_NOBODY, 1) }
+        if method.isWriting { ducc_curl_set_string(easy, CURLOPT_CUSTOMREQUEST, method.rawValue) }
         let context = Unmanaged.passUnretained(self).toOpaque()
         ducc_curl_set_pointer(easy, CURLOPT_WRITEDATA, context)
         ducc_curl_set_callback(easy, CURLOPT_WRITEFUNCTION) { data, size, count, context in
@@ -94,6 +95,15 @@ package final class HTTPResponse: ByteStream {
             let line = UnsafeRawBufferPointer(start: data, count: size * count)
             let response = Unmanaged<HTTPResponse>.fromOpaque(context).takeUnretainedValue()
             return response.receivedHeader(line) ? line.count : 0
+        }
+    }
+
+    /// Gives libcurl a copy of what is to be sent.
+    private func send(_ body: [UInt8]) {
+        ducc_curl_set_long(easy, CURLOPT_POSTFIELDSIZE, body.count)
+        var body = body + [0]
+        _ = body.withUnsafeMutableBytes {
+            ducc_curl_set_pointer(easy, CURLOPT_COPYPOSTFIELDS, $0.baseAddress)
         }
     }
 

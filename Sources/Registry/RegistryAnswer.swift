@@ -11,12 +11,17 @@ enum RegistryAnswer {
     /// - Parameter shown: the credential that the request carried, or nil.
     static func error(
         _ response: HTTPResponse, _ reference: ImageReference, _ endpoint: RegistryEndpoint, _ path: String,
-        shown: Credential?
+        isForWriting: Bool, shown: Credential?
     ) -> SourceError {
         let words = (try? response.collect(limit: 64 << 10)).flatMap { $0.flatMap(message) } ?? ""
         let detail = words.isEmpty ? "" : " (\(words))"
         let name = endpoint.name
         switch response.status {
+        case 401 where isForWriting, 403 where isForWriting:
+            let who = shown.map { "\($0.words)" } ?? "anybody (no credentials were sent)"
+            return SourceError(
+                "\(name) lets nothing be pushed to \(reference.repository)\(detail) by \(who): are the name and the password right, and may it push there?"
+            )
         case 401, 403:
             return denied(
                 "\(name) denies access to \(reference.repository)\(detail)", endpoint, shown: shown)
@@ -25,6 +30,10 @@ enum RegistryAnswer {
         case 404 where path.hasPrefix("tags/"):
             return SourceError(
                 "\(reference.registry) has no repository \(reference.repository)\(detail): is it spelled right?"
+            )
+        case 400..<500 where isForWriting && response.status != 429:
+            return SourceError(
+                "\(name) refuses what is pushed to \(reference.repository)\(detail): it answered \(response.status)"
             )
         case 404:
             return SourceError("\(name) has no \(path) of \(reference.repository)\(detail)")

@@ -28,7 +28,9 @@ extension RegistryClient {
             case .identityToken(let token):
                 response = try http.send(
                     .post, challenge.realm,
-                    body: challenge.form(repository: endpoint.repository, identityToken: token), trust: trust)
+                    body: Array(
+                        challenge.form(repository: endpoint.repository, identityToken: token).utf8),
+                    trust: trust)
             case .password, .registryToken, nil:
                 let headers = credential?.basic.map { [HTTPHeader("Authorization", $0)] } ?? []
                 response = try http.send(

@@ -15,6 +15,8 @@ package final class RegistryClient: Sendable {
     private let sessions = Sessions()
     /// Registries at which https turned out to be http: local ones only.
     private let plain = Mutex<Set<String>>([])
+    /// In which repository a blob was seen or pushed, by host and digest: from there it can be mounted.
+    let blobPlaces = Mutex<[String: String]>([:])
 
     /// - Parameters:
     ///   - agent: what requests carry as `User-Agent`.
@@ -34,7 +36,7 @@ package final class RegistryClient: Sendable {
     ) throws -> HTTPResponse {
         var retry = RetryMachine(settings.retry)
         return try send(
-            method, reference, path, accept.map { [HTTPHeader("Accept", $0)] } ?? [], &retry)
+            Ask(method, .path(path), accept.map { [HTTPHeader("Accept", $0)] } ?? []), reference, &retry)
     }
 
     /// A blob of an image: its transfer goes on where it broke off.
@@ -44,7 +46,7 @@ package final class RegistryClient: Sendable {
         let path = "blobs/\(descriptor.digest)"
         return try BlobStream(
             "\(path) of \(reference)", size: descriptor.size, settings.retry
-        ) { headers, retry in try self.send(.get, reference, path, headers, &retry) }
+        ) { headers, retry in try self.send(Ask(.get, .path(path), headers), reference, &retry) }
     }
 
     /// A manifest has room for a hundred thousand addresses of one layer; real ones name one or two.
@@ -88,20 +90,62 @@ package final class RegistryClient: Sendable {
         }
     }
 
+    /// One request.
+    struct Ask {
+        /// Where it goes.
+        enum Address {
+            /// The part behind `/v2/REPOSITORY/`.
+            case path(String)
+            /// A whole address that the registry named.
+            case url(String)
+        }
+
+        let method: HTTPClient.Method
+        let address: Address
+        let headers: [HTTPHeader]
+        let body: [UInt8]?
+        /// Statuses besides 200 to 299 that are answers, and no refusals.
+        let accepted: Set<Int>
+
+        init(
+            _ method: HTTPClient.Method, _ address: Address, _ headers: [HTTPHeader] = [],
+            body: [UInt8]? = nil,
+            accepting accepted: Set<Int> = []
+        ) {
+            self.method = method
+            self.address = address
+            self.headers = headers
+            self.body = body
+            self.accepted = accepted
+        }
+
+        /// What messages call it.
+        var name: String {
+            switch address {
+            case .path(let path): path
+            case .url(let url): url
+            }
+        }
+    }
+
     /// Sends a request until it is answered for good. With a `Range`, a 416 is such an answer.
-    private func send(
-        _ method: HTTPClient.Method, _ reference: ImageReference, _ path: String, _ headers: [HTTPHeader],
-        _ retry: inout RetryMachine
+    func send(
+        _ ask: Ask, _ reference: ImageReference, isForWriting: Bool = false, _ retry: inout RetryMachine
     ) throws -> HTTPResponse {
-        let endpoint = RegistryEndpoint(reference, try credentials.variables(for: reference))
-        let hasRange = headers.contains { $0.isNamed("Range") }
+        let endpoint = RegistryEndpoint(
+            reference, try credentials.variables(for: reference), isForWriting: isForWriting)
+        let hasRange = ask.headers.contains { $0.isNamed("Range") }
         return try repeating(&retry) {
-            let (response, shown) = try authenticated(method, reference, endpoint, path, headers)
-            if (200..<300).contains(response.status) || hasRange && response.status == 416 {
+            let (response, shown) = try authenticated(ask, reference, endpoint)
+            if (200..<300).contains(response.status) || hasRange && response.status == 416
+                || ask.accepted.contains(response.status)
+            {
                 return .success(response)
             }
             return .refusal(
-                response, RegistryAnswer.error(response, reference, endpoint, path, shown: shown))
+                response,
+                RegistryAnswer.error(
+                    response, reference, endpoint, ask.name, isForWriting: isForWriting, shown: shown))
         }
     }
 
@@ -140,10 +184,16 @@ package final class RegistryClient: Sendable {
     /// Sends a request with what it takes to be let in.
     ///
     /// - Returns: the answer, and the credential that was shown for it.
-    private func authenticated(
-        _ method: HTTPClient.Method, _ reference: ImageReference, _ endpoint: RegistryEndpoint,
-        _ path: String, _ headers: [HTTPHeader]
+    func authenticated(
+        _ ask: Ask, _ reference: ImageReference, _ endpoint: RegistryEndpoint
     ) throws -> (HTTPResponse, Credential?) {
+        if case .url(let url) = ask.address, !endpoint.isOwn(url) {
+            // Another host's, such as a store that uploads go to: nothing is shown to it.
+            let trust = try RegistryTrust.find(String(RegistryEndpoint.host(of: url)), settings)
+            return (
+                try http.send(ask.method, url, headers: ask.headers, body: ask.body, trust: trust), nil
+            )
+        }
         var machine = Authentication(try session(endpoint))
         var step = machine.begin(now: Self.now)
         var last: (HTTPResponse, Credential?)?
@@ -153,7 +203,7 @@ package final class RegistryClient: Sendable {
             case .ask(let authorization):
                 shown = authorization
                 let extra = authorization.map { [HTTPHeader("Authorization", $0)] } ?? []
-                let response = try sendOnce(method, endpoint, path, headers + extra)
+                let response = try sendOnce(ask, endpoint, extra)
                 // What another host says behind a redirect is no challenge of the registry's: nothing is shown for it.
                 let isChallenge = response.status == 401 && endpoint.isOwn(response.effectiveURL)
                 let credential = isChallenge || authorization != nil ? try credentials.find(endpoint) : nil
@@ -182,21 +232,27 @@ package final class RegistryClient: Sendable {
     }
 
     private func sendOnce(
-        _ method: HTTPClient.Method, _ endpoint: RegistryEndpoint, _ path: String, _ headers: [HTTPHeader]
+        _ ask: Ask, _ endpoint: RegistryEndpoint, _ further: [HTTPHeader]
     ) throws -> HTTPResponse {
-        let rest = "\(endpoint.host)/v2/\(endpoint.repository)/\(path)"
+        let headers = ask.headers + further
+        // With the scheme by which the registry is asked: one behind a proxy may name another.
+        let rest =
+            switch ask.address {
+            case .path(let path): "\(endpoint.host)/v2/\(endpoint.repository)/\(path)"
+            case .url(let url): endpoint.host + RegistryEndpoint.path(of: url)
+            }
         guard !endpoint.isPlain, !plain.withLock({ $0.contains(endpoint.host) }) else {
-            return try http.send(method, "http://\(rest)", headers: headers)
+            return try http.send(ask.method, "http://\(rest)", headers: headers, body: ask.body)
         }
         do {
             return try http.send(
-                method, "https://\(rest)", headers: headers,
+                ask.method, "https://\(rest)", headers: headers, body: ask.body,
                 trust: try RegistryTrust.find(endpoint.host, settings))
         } catch let error as HTTPError
             where error.isConnectionFailure && RegistryEndpoint.isLocal(endpoint.host)
         {
             // As docker does: a registry on this machine need not have a certificate.
-            let response = try http.send(method, "http://\(rest)", headers: headers)
+            let response = try http.send(ask.method, "http://\(rest)", headers: headers, body: ask.body)
             _ = plain.withLock { $0.insert(endpoint.host) }
             return response
         }

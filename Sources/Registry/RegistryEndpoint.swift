@@ -19,7 +19,11 @@ package struct RegistryEndpoint {
     /// DUCC's own variables for the registry.
     package let variables: RegistryVariables?
 
-    package init(_ reference: ImageReference, _ variables: RegistryVariables?) {
+    /// - Parameters:
+    ///   - variables: DUCC's own for the registry.
+    ///   - isForWriting: whether something is pushed: that goes to the registry itself, with its own credentials.
+    package init(_ reference: ImageReference, _ variables: RegistryVariables?, isForWriting: Bool = false) {
+        let variables = isForWriting && variables?.mirror != nil ? nil : variables
         self.variables = variables
         if case .registry(.https, _) = reference.source { isPlain = false } else { isPlain = true }
         if let mirror = variables?.mirror {
@@ -52,6 +56,11 @@ package struct RegistryEndpoint {
         guard host.hasPrefix("127.") else { return host == "localhost" || host == "::1" }
         // "127.example.org" is a name like any other.
         return host.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == UInt8(ascii: ".") }
+    }
+
+    /// What stands behind the host in an address of http or https, the slash included.
+    package static func path(of url: String) -> Substring {
+        url.drop { $0 != "/" }.dropFirst(2).drop { !"/?#".contains($0) }
     }
 
     /// The host of an address of http or https, without what may stand before an `@`.

@@ -16,6 +16,8 @@ package struct RegistrySettings: Sendable {
 
     /// Shown to whatever registry is asked, in place of all others.
     package var credential: Credential?
+    /// How much of a blob is pushed in one request, in bytes.
+    package var chunkSize = 8 << 20
     /// Where what is too large for memory is kept for a while.
     package var temporaryDirectory = "/tmp"
 

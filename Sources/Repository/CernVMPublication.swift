@@ -171,7 +171,8 @@ final class CernVMPublication: Publication {
         let published = known.filter { !new.contains($0) } + new
         let unannounced = ImageRecord.Unannounced(
             layers: published.map(\.hex),
-            flat: plan.contents.flat && (linkChanged || image.flatEntries != nil))
+            flat: plan.contents.flat && (linkChanged || image.flatEntries != nil),
+            podman: plan.contents.podman)
 
         var record = image.record(nil, lost: [])
         let answer = try repository.ingest(

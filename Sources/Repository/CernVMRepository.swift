@@ -146,7 +146,15 @@ package struct CernVMRepository: ImageRepository {
         return record
     }
 
-    package func noteAnnounced(_ publicPath: String) { spool.forgetUntold(publicPath) }
+    package var clientPath: String? { name }
+
+    package func note(_ unannounced: ImageRecord.Unannounced?, of publicPath: String) throws {
+        guard let unannounced else { return spool.forgetUntold(publicPath) }
+        guard let record = try record(publicPath) else { return }
+        try spool.note(
+            ServerSpool.Untold(published: record.published, unannounced: unannounced), of: publicPath,
+            over: nil)
+    }
 
     package func begin(_ plan: PublicationPlan) throws -> any Publication {
         guard let temporaryDirectory else {

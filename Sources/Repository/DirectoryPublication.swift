@@ -76,7 +76,8 @@ final class DirectoryPublication: Publication {
             let linkChanged = plan.contents.flat && (!image.isLinked || isUntold)
             let isNew = linkChanged || image.flatEntries != nil
             let unannounced = ImageRecord.Unannounced(
-                layers: layers.map(\.hex), flat: isNew && plan.contents.flat)
+                layers: layers.map(\.hex), flat: isNew && plan.contents.flat,
+                podman: plan.contents.podman)
             // All that takes room comes before the link: a disk that is full leaves the image as it was.
             try stageImageMetadata(unannounced)
             for entry in try image.companionEntries() { try publish(entry) }

@@ -65,14 +65,15 @@ package struct DirectoryRepository: ImageRepository {
         try body(content)
     }
 
-    package func noteAnnounced(_ publicPath: String) throws {
-        guard var record = try content.record(publicPath), let unannounced = record.unannounced else {
-            return
-        }
-        for layer in unannounced.layers.compactMap({ Digest(sha256Hex: $0) }) {
+    /// Files in a directory are nobody's `cvmfs://`.
+    package var clientPath: String? { nil }
+
+    package func note(_ unannounced: ImageRecord.Unannounced?, of publicPath: String) throws {
+        guard var record = try content.record(publicPath), record.unannounced != unannounced else { return }
+        for layer in (record.unannounced?.layers ?? []).compactMap({ Digest(sha256Hex: $0) }) {
             unlink(content.path(RepositoryLayout.untoldMark(layer)))
         }
-        record.unannounced = nil
+        record.unannounced = unannounced
         let directory = content.path(RepositoryLayout.imageMetadata(publicPath))
         // Not forced to disk: after a crash the events come once more.
         try Files.replace(

@@ -47,6 +47,8 @@ package struct ImageRecord: Codable, Sendable, Equatable {
     package var lost: [String]
     /// What was published of it.
     package var contents: PublishedContents
+    /// The digest of its thin image's manifest, wherever that is pushed; nil where a thin image makes no sense.
+    package var thinDigest: String?
     /// What became visible without the event that tells of it: a process killed in between leaves this, and the next
     /// one tells it.
     package var unannounced: Unannounced?
@@ -57,6 +59,11 @@ package struct ImageRecord: Codable, Sendable, Equatable {
         package var layers: [String]
         /// Whether the flat image is new under its public path.
         package var flat: Bool
+        /// Whether the image is new in podman's store; nil where a version wrote it that had no store.
+        package var podman: Bool?
+
+        /// Nothing but that all of the image is there.
+        package static let wholeOnly = Unannounced(layers: [], flat: false, podman: false)
     }
 
     enum CodingKeys: String, CodingKey {
@@ -67,6 +74,7 @@ package struct ImageRecord: Codable, Sendable, Equatable {
         case manifestDigest = "manifest_digest"
         case configurationDigest = "config_digest"
         case requestedPlatform = "requested_platform"
+        case thinDigest = "thin_digest"
     }
 
     /// The layers' archives together, in bytes; nil where one isn't known.

@@ -35,10 +35,13 @@ package protocol ImageRepository: Sendable {
     /// - Throws: `RepositoryError`, `SystemError` where it can't be told, `Interrupted`.
     func record(_ publicPath: String) throws -> ImageRecord?
 
-    /// Notes that everything that became visible of an image was told of.
+    /// Where clients find it in CernVM-FS, without `/cvmfs/`; nil where they can't.
+    var clientPath: String? { get }
+
+    /// Notes what somebody has yet to be told of a visible image; nil: everything was told.
     ///
-    /// - Throws: `SystemError`, `EncodingError`.
-    func noteAnnounced(_ publicPath: String) throws
+    /// - Throws: `RepositoryError`, `SystemError`, `EncodingError`, `Interrupted`.
+    func note(_ unannounced: ImageRecord.Unannounced?, of publicPath: String) throws
 
     /// Begins to publish an image. Nothing becomes visible before the publication is committed.
     ///
@@ -144,6 +147,8 @@ package struct PublicationPlan: Sendable {
     package let flatAdditions: [FlatAddition]
     /// When the image was made, as its configuration says.
     package let created: Timestamp
+    /// The digest of the image's thin image; nil where a thin image makes no sense.
+    package let thinDigest: Digest?
     /// What else goes into the image's publication.
     package let companions: [any ImageCompanion]
     package let platform: ImagePlatform?
@@ -155,12 +160,12 @@ package struct PublicationPlan: Sendable {
     package let replacesLayers: Bool
     /// Whether a flat image that the repository has is made anew.
     package let replacesFlat: Bool
-    /// Whether somebody will tell of what becomes visible, and `noteAnnounced` afterwards.
+    /// Whether somebody will tell of what becomes visible, and `note` that afterwards.
     package let isAnnounced: Bool
 
     package init(
         reference: ImageReference, referenceDigest: Digest, manifestBytes: [UInt8], manifestDigest: Digest,
-        configurationDigest: Digest, flatAdditions: [FlatAddition], created: Timestamp,
+        configurationDigest: Digest, flatAdditions: [FlatAddition], created: Timestamp, thinDigest: Digest?,
         companions: [any ImageCompanion], platform: ImagePlatform?, requestedPlatform: ImagePlatform,
         layers: [PlannedLayer], contents: PublishedContents,
         replacesLayers: Bool, replacesFlat: Bool, isAnnounced: Bool
@@ -172,6 +177,7 @@ package struct PublicationPlan: Sendable {
         self.configurationDigest = configurationDigest
         self.flatAdditions = flatAdditions
         self.created = created
+        self.thinDigest = thinDigest
         self.companions = companions
         self.platform = platform
         self.requestedPlatform = requestedPlatform

@@ -137,7 +137,8 @@ final class StagedImage: Sendable {
                 ImageRecord.Layer(
                     digest: layer.descriptor.digest.description, compressedSize: layer.descriptor.size,
                     size: size(of: layer.descriptor.digest))
-            }, files: flatEntries, lost: lost, contents: plan.contents, unannounced: unannounced)
+            }, files: flatEntries, lost: lost, contents: plan.contents,
+            thinDigest: plan.thinDigest?.description, unannounced: unannounced)
     }
 
     /// Refuses at once what can't fit: the unpacked layers need at least the room of the packed ones.

@@ -50,6 +50,7 @@ struct ConsoleObserver: ConversionObserver {
             let name = result.outcome.rawValue
             let padding = String(repeating: " ", count: max(0, 11 - name.utf8.count))
             StandardStream.output("\(name)\(padding)\(reference)  \(Self.details(result))")
+            if let thin = result.thinImage { StandardStream.output("pushed     \(thin)  thin image") }
         }
     }
 

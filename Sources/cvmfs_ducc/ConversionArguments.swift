@@ -18,7 +18,7 @@ struct ConversionArguments: ParsableArguments {
 
     @Flag(
         name: [.customShort("i"), .long],
-        help: "Make no thin image. (This version makes none: taken so that DUCC's command lines work.)")
+        help: "Make no thin image.")
     var skipThinImage = false
 
     @Flag(
@@ -55,6 +55,9 @@ struct ConversionArguments: ParsableArguments {
             throw ValidationError("--skip-flat and --skip-layers together leave nothing to publish.")
         }
     }
+
+    /// Whether no thin image is made: one says where layers are.
+    var skipsThinImages: Bool { skipThinImage || skipLayers }
 
     /// The options as the converter takes them.
     ///

@@ -24,13 +24,15 @@ struct ConvertCommand: DUCCCommand {
         let events = try context.events()
         let observer = ConsoleObserver(display: context.display, log: context.log)
         let repository = try context.repository(list.repository)
+        let thinImages = try ThinImageChoice(context: context, conversion: conversion)
+            .thinImages(of: list, in: repository)
         let began = MonotonicClock.nanoseconds()
         let summary = try events.run {
             try WishConversion.convert(
                 list,
                 with: ImageConverter(
                     into: repository, client: client, options: options, events: events,
-                    observer: observer),
+                    observer: observer, thinImages: thinImages),
                 observer: observer)
         }
         context.display.finish()

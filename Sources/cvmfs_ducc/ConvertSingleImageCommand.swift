@@ -15,6 +15,19 @@ struct ConvertSingleImageCommand: DUCCCommand {
             "The repository: its name in CernVM-FS, or a directory (/…, ./…).", valueName: "repository"))
     var repository: String
 
+    @Option(
+        help: ArgumentHelp(
+            "Make a thin image too and push it under this name; $(repository), $(tag) and the like stand for the image's.",
+            valueName: "name"))
+    var thinImageName: String?
+
+    @Option(
+        name: [.customShort("u"), .long],
+        help: ArgumentHelp(
+            "Push the thin image as this user; the password is that of DUCC_OUTPUT_REGISTRY_PASS, or is asked for.",
+            valueName: "user"))
+    var username: String?
+
     @OptionGroup var conversion: ConversionArguments
     @OptionGroup var global: GlobalOptions
 
@@ -25,11 +38,12 @@ struct ConvertSingleImageCommand: DUCCCommand {
         let events = try context.events()
         let observer = ConsoleObserver(display: context.display, log: context.log)
         let target = try context.repository(repository)
+        let thinImages = try thinImages(in: target, context)
         var summary = ConversionSummary()
         try events.run {
             try ImageConverter(
                 into: target, client: client, options: options, events: events,
-                observer: observer
+                observer: observer, thinImages: thinImages
             ).convert(reference) { image, result in
                 context.display.finish()
                 observer.imageEnded(image, result)
@@ -37,5 +51,19 @@ struct ConvertSingleImageCommand: DUCCCommand {
             }
         }
         return summary.hasFailed ? DUCCExit.failure : DUCCExit.success
+    }
+
+    /// A password that is missing is no reason to convert nothing.
+    private func thinImages(
+        in repository: any ImageRepository, _ context: CommandContext
+    ) throws -> ThinImages? {
+        guard let thinImageName else { return nil }
+        do {
+            return try ThinImageChoice(context: context, conversion: conversion)
+                .thinImages(named: thinImageName, by: username, in: repository)
+        } catch let error as MissingPassword {
+            context.log.warning("no thin image is made: \(error)")
+            return nil
+        }
     }
 }

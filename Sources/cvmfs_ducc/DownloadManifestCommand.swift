@@ -34,7 +34,8 @@ struct DownloadManifestCommand: DUCCCommand {
                 throw UsageError(
                     description: "--username is for an image of a registry, which \(reference) is not")
             }
-            credential = try UserPassword.credential(username, at: reference)
+            credential = try UserPassword.credential(
+                username, from: "--username", for: reference.registry)
         }
         let client = try context.registryClient(showing: credential)
         let source = try ImageSources.open(reference, client: client)

@@ -39,10 +39,11 @@ struct LoopCommand: DUCCCommand {
         let client = try context.registryClient()
         let events = try context.events()
         // What can't work is said at once; later a repository may come back.
-        _ = try context.repository(list.repository)
-        let turn = Turn(
-            context: context, options: options, events: events, client: client,
-            skips: SkipMemory())
+        let repository = try context.repository(list.repository)
+        let choice = ThinImageChoice(context: context, conversion: conversion)
+        var turn = Turn(
+            context: context, options: options, events: events, client: client, skips: SkipMemory(),
+            thinImages: try choice.thinImages(of: list, in: repository))
         return try events.run { () -> CInt in
             var complaint = ""
             while true {
@@ -53,6 +54,7 @@ struct LoopCommand: DUCCCommand {
                     for warning in newest.warnings where !list.warnings.contains(warning) {
                         context.log.warning("\(warning)")
                     }
+                    if Turn.changesThinImages(list, newest) { turn.chooseThinImages(newest, choice) }
                     list = newest
                     complaint = ""
                 } catch {
@@ -74,6 +76,22 @@ private struct Turn {
     let events: ConversionEvents
     let client: RegistryClient
     let skips: SkipMemory
+    var thinImages: ThinImages?
+
+    /// Whether a list asks for other thin images than another, or as somebody else.
+    static func changesThinImages(_ one: WishList, _ other: WishList) -> Bool {
+        one.user != other.user || one.outputFormat != other.outputFormat || one.repository != other.repository
+    }
+
+    /// Decides anew about thin images; without a password none are made until there is one.
+    mutating func chooseThinImages(_ list: WishList, _ choice: ThinImageChoice) {
+        do {
+            thinImages = try choice.thinImages(of: list, in: try context.repository(list.repository))
+        } catch {
+            thinImages = nil
+            context.log.error("no thin images are made: \(error)")
+        }
+    }
 
     /// Converts every wish, once.
     ///
@@ -90,7 +108,7 @@ private struct Turn {
             list, into: repository.name,
             with: ImageConverter(
                 into: repository, client: client, options: options, events: events, observer: observer,
-                skips: skips), events: events, observer: observer)
+                thinImages: thinImages, skips: skips), events: events, observer: observer)
         context.display.finish()
         let seconds = Double(MonotonicClock.nanoseconds() - began) / 1e9
         context.log.info("\(ConsoleObserver.summary(summary, seconds: seconds))")

@@ -1,6 +1,5 @@
 // The password of a user whom the command line names.
 
-import Images
 import Platform
 import Registry
 import Terminal
@@ -9,20 +8,23 @@ import Terminal
 enum UserPassword {
     /// The user with the password of DUCC's variables; without any, a person at the terminal is asked.
     ///
+    /// - Parameters:
+    ///   - origin: who names the user.
+    ///   - purpose: what the password is for.
     /// - Throws: `MissingPassword`, `UsageError`, `Interrupted`.
-    static func credential(_ user: String, at reference: ImageReference) throws -> Credential {
+    static func credential(_ user: String, from origin: String, for purpose: String) throws -> Credential {
         guard !user.isEmpty, !user.contains(":") else {
-            throw UsageError(description: "--username is '\(user)': it takes a name without ':'")
+            throw UsageError(description: "\(origin) is '\(user)': it takes a name without ':'")
         }
         let password: String
         if let found = OutputPassword.find(ProcessEnvironment.current) {
             password = found
-        } else if let typed = try PasswordPrompt.ask("Password of \(user) at \(reference.registry): ") {
+        } else if let typed = try PasswordPrompt.ask("Password of \(user) for \(purpose): ") {
             password = typed
         } else {
             throw MissingPassword(user: user)
         }
-        return Credential(kind: .password(user: user, password: password), origin: "--username")
+        return Credential(kind: .password(user: user, password: password), origin: origin)
     }
 }
 
