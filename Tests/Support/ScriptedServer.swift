@@ -12,7 +12,8 @@ package final class ScriptedServer: Sendable {
         package let method: String
         package let target: String
         package let headers: [String: String]
-        package let body: String
+        package let content: [UInt8]
+        package var body: String { String(decoding: content, as: UTF8.self) }
     }
 
     /// What is answered.
@@ -122,7 +123,7 @@ package final class ScriptedServer: Sendable {
         }
         let request = Request(
             method: String(parts[0]), target: String(parts[1]), headers: headers,
-            body: String(decoding: body, as: UTF8.self))
+            content: body)
         received.withLock { $0.append(request) }
         let reply = answer(request)
         var text = "HTTP/1.1 \(reply.status) Scripted\r\nConnection: close\r\n"

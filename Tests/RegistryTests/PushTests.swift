@@ -1,0 +1,139 @@
+// Pushing, into a real docker-registry and through servers that break off.
+
+import HTTP
+import Images
+import Platform
+import Registry
+import Support
+import Synchronization
+import Testing
+
+@Suite("Pushing a small image")
+struct PushTests {
+    private static let mediaType = "application/vnd.docker.distribution.manifest.v2+json"
+
+    private static func client(chunk: Int) -> RegistryClient {
+        var settings = RegistrySettings(environment: [:])
+        settings.chunkSize = chunk
+        settings.retry.firstWait = 0.001
+        return RegistryClient(agent: "test", settings: settings)
+    }
+
+    /// An image of one blob, which is its configuration too.
+    private static func image(_ blob: [UInt8]) throws -> PushedImage {
+        let blob = try PushedImage.Blob(blob)
+        let descriptor = #""size":\#(blob.bytes.count),"digest":"\#(blob.digest)"}"#
+        let manifest =
+            #"{"schemaVersion":2,"mediaType":"\#(mediaType)","config":{"mediaType":"application/vnd.docker.container.image.v1+json","#
+            + descriptor + #","layers":[{"mediaType":"application/vnd.docker.image.rootfs.diff.tar","#
+            + descriptor + "]}"
+        return PushedImage(
+            manifest: try PushedImage.Blob(Array(manifest.utf8)), mediaType: mediaType, blobs: [blob])
+    }
+
+    private static let content = (0..<10_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+
+    @Test("in chunks, then from another repository of the registry without a byte, then not at all")
+    func registry() throws {
+        let registry = try DockerRegistry()
+        let client = Self.client(chunk: 3000)
+        let image = try Self.image(Self.content)
+        let one = try ImageReference(parsing: "http://\(registry.host)/push/one:1")
+        let first = try registry.requests { try client.push(image, as: one) }
+        #expect(
+            first.map { $0.split(separator: " ").first ?? "" } == [
+                "HEAD", "POST", "PATCH", "PATCH", "PATCH", "PATCH", "PUT", "PUT",
+            ])
+        #expect(try client.digest(of: one, accepting: Self.mediaType) == image.manifest.digest)
+        let two = try ImageReference(parsing: "http://\(registry.host)/push/two:1")
+        #expect(try client.digest(of: two, accepting: Self.mediaType) == nil)
+        let second = try registry.requests { try client.push(image, as: two) }
+        #expect(
+            second == [
+                "HEAD /v2/push/two/blobs/\(image.blobs[0].digest) 404",
+                "POST /v2/push/two/blobs/uploads/?mount=\(image.blobs[0].digest)&from=push/one 201",
+                "PUT /v2/push/two/manifests/1 201",
+            ])
+        let third = try registry.requests { try client.push(image, as: two) }
+        #expect(third.allSatisfy { $0.hasPrefix("HEAD") || $0.hasPrefix("PUT /v2/push/two/manifests") })
+        let copy = try TemporaryDirectory()
+        try runSuccessfully(
+            "skopeo",
+            [
+                "copy", "--quiet", "--src-tls-verify=false", "docker://\(registry.host)/push/two:1",
+                "dir:\(copy.path("copy"))",
+            ])
+        #expect(
+            try Files.read(copy.path("copy/\(image.blobs[0].digest.hex)"), limit: 1 << 20) == Self.content)
+    }
+
+    /// A registry that breaks off as a test says, and keeps what it got.
+    private final class Breaking: Sendable {
+        let held = Mutex<[UInt8]>([])
+        let calls = Mutex<[String]>([])
+    }
+
+    /// How an upload goes wrong once.
+    enum Fault: String, CaseIterable, Sendable {
+        /// Part of a chunk arrives, and no answer.
+        case partial
+        /// The chunk arrives whole, and a 500 is the answer.
+        case unanswered
+        /// The upload is forgotten.
+        case forgotten
+        /// Every answer names a relative address.
+        case relative
+        /// Each request is sent on to another address.
+        case redirected
+        /// Bytes are said to be at another place.
+        case shifted
+    }
+
+    @Test("goes on where it broke off, wherever the registry says", arguments: Fault.allCases)
+    func resumes(fault: Fault) throws {
+        let state = Breaking()
+        let blob = try PushedImage.Blob(Self.content)
+        let scripted = try ScriptedServer { request in
+            let count = state.calls.withLock { calls in
+                calls.append("\(request.method) \(request.target)")
+                return calls.count
+            }
+            let body = request.content
+            let path = "/upload/\(count)?_state=a%2Fb"
+            let location = (
+                "Location", fault == .relative ? path : "http://\(request.headers["host"] ?? "")\(path)"
+            )
+            switch request.method {
+            case "HEAD": return .init(404)
+            case "POST":
+                state.held.withLock { $0 = [] }
+                return .init(202, [location])
+            case "GET":
+                let held = state.held.withLock { $0.count }
+                return .init(204, [location, ("Range", "0-\(max(0, held - 1))")])
+            case "PATCH":
+                let isFirst = state.calls.withLock { $0.count { $0.hasPrefix("PATCH") } } == 2
+                if fault == .redirected, !request.target.hasPrefix("/moved") {
+                    return .init(307, [("Location", "/moved\(request.target)")])
+                }
+                if fault == .forgotten, isFirst { return .init(404) }
+                if fault == .shifted, isFirst { return .init(416) }
+                state.held.withLock { $0 += fault == .partial && isFirst ? Array(body.prefix(700)) : body }
+                if fault == .partial, isFirst { return .init(raw: "") }
+                if fault == .unanswered, isFirst { return .init(500) }
+                let held = state.held.withLock { $0.count }
+                return .init(202, [location, ("Range", "0-\(held - 1)")])
+            case "PUT" where request.target.contains("manifests"): return .init(201)
+            case "PUT":
+                let isWhole =
+                    request.target.hasSuffix("&digest=\(blob.digest)")
+                    && state.held.withLock { SHA256.hex(of: $0) } == blob.digest.hex
+                return .init(isWhole ? 201 : 400)
+            default: return .init(405)
+            }
+        }
+        let reference = try ImageReference(parsing: "http://\(scripted.host)/push/one:1")
+        try Self.client(chunk: 3000).push(try Self.image(Self.content), as: reference)
+        #expect(state.held.withLock { $0 } == Self.content)
+    }
+}
