@@ -6,7 +6,8 @@ import Platform
 /// A podman that finds its images in a repository.
 package final class Podman: Sendable {
     private let directory: TemporaryDirectory
-    private let mounted: String
+    /// Where the repository is seen.
+    package let mounted: String
     private let environment: [String: String]
 
     /// Whether this machine lets us mount and run containers.
