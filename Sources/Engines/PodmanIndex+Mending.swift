@@ -56,7 +56,7 @@ extension PodmanIndex {
     /// An image with what podman knows of its documents; nil where it can't be used for want of them or of its layer.
     private func withDigests(_ image: JSONValue, _ configuration: Digest) throws -> JSONValue? {
         if image["digest"] != nil, image["big-data-digests"] != nil { return image }
-        let directory = content.path(RepositoryLayout.podmanImage(configuration))
+        let directory = content.path(directory(ofImage: configuration))
         let key = configuration.description
         guard let manifest = try? Files.read("\(directory)/\(Self.manifestKey)", limit: 16 << 20),
             let document = try? Files.read("\(directory)/\(Self.fileName(key))", limit: 16 << 20),

@@ -16,7 +16,10 @@ struct PodmanIndex {
     /// A layer of an image to be entered.
     struct Layer {
         let diffIdentifier: Digest
-        let blob: Descriptor
+        /// The compressed archive; nil where there is none.
+        let blob: Descriptor?
+        /// Where its tree is, as the text of a link in its own directory.
+        let tree: String
         /// RFC 3339.
         let created: String
         /// The archive's length in bytes; nil where it isn't known.
@@ -33,9 +36,10 @@ struct PodmanIndex {
     /// An image to be entered.
     struct Image {
         let configuration: Digest
-        let configurationSize: Int
+        /// The exact bytes of both documents.
+        let configurationBytes: [UInt8]
+        let manifestBytes: [UInt8]
         let manifest: Digest
-        let manifestSize: Int
         let names: [String]
         /// The top layer; nil for an image that has none.
         let layer: String?
@@ -44,6 +48,8 @@ struct PodmanIndex {
     }
 
     let content: RepositoryContent
+    /// What paths of the store begin with: empty, or the store's directory with a slash behind it.
+    let prefix: String
     var images: [JSONValue]
     var layers: [JSONValue]
     /// Where in `layers` each id is.
@@ -51,17 +57,25 @@ struct PodmanIndex {
 
     /// Both files can't be larger than this: some hundred thousand layers.
     private static let largestFile = 256 << 20
-    private static let imagesFile = RepositoryLayout.podmanImages + "/images.json"
-    private static let layersFile = RepositoryLayout.podmanLayerRecords + "/layers.json"
 
     /// Reads what is there; nothing where there is no store yet.
     ///
+    /// - Parameter store: the store's directory in there; nil: all of it is the store.
     /// - Throws: `RepositoryError` for files that are no such lists, `SystemError`.
-    init(reading content: RepositoryContent) throws {
+    init(reading content: RepositoryContent, at store: String?) throws {
         self.content = content
-        images = try Self.read(Self.imagesFile, content)
-        layers = try Self.read(Self.layersFile, content)
+        prefix = store.map { "\($0)/" } ?? ""
+        images = try Self.read("\(prefix)overlay-images/images.json", content)
+        layers = try Self.read("\(prefix)overlay-layers/layers.json", content)
         notePlaces()
+    }
+
+    /// The directory of a layer, by its id.
+    func directory(ofLayer id: String) -> String { "\(prefix)overlay/\(id)" }
+
+    /// The directory of an image's documents.
+    func directory(ofImage configuration: Digest) -> String {
+        "\(prefix)overlay-images/\(configuration.hex)"
     }
 
     /// Of an id that is there twice the first counts: its directory was written with that one.
@@ -84,7 +98,7 @@ struct PodmanIndex {
             return list
         } catch {
             throw RepositoryError(
-                .refused, "\(path): \(error): put it right, move podmanStore away, or use --skip-podman")
+                .refused, "\(path): \(error): put it right, or move the store away")
         }
     }
 
@@ -97,20 +111,18 @@ struct PodmanIndex {
     mutating func add(_ layer: Layer, over parent: LayerName?) -> (LayerName, [CompanionEntry]) {
         let id = identifier(of: layer.diffIdentifier, over: parent?.identifier)
         let link = link(of: id)
-        let directory = "\(RepositoryLayout.podmanLayers)/\(id)"
         var entries: [CompanionEntry] = []
-        if places[id] == nil || !isWhole(directory, link) {
-            let tree = RepositoryLayout.layerTree(layer.blob.digest)
-            entries = [CompanionEntry("\(directory)/diff", .link("../../../\(tree)"))]
+        if places[id] == nil || !isWhole(id, link) {
+            entries = [CompanionEntry("\(directory(ofLayer: id))/diff", .link(layer.tree))]
             entries += self.entries(of: id, link, lower: parent?.lower)
         }
         if places[id] == nil {
             var record: JSONValue = .object([
                 "id": .string(id), "created": .string(layer.created),
-                "compressed-diff-digest": .string(layer.blob.digest.description),
-                "compressed-size": .integer(layer.blob.size),
                 "diff-digest": .string(layer.diffIdentifier.description),
             ])
+            record["compressed-diff-digest"] = layer.blob.map { .string($0.digest.description) }
+            record["compressed-size"] = layer.blob.map { .integer($0.size) }
             record["parent"] = parent.map { .string($0.identifier) }
             record["diff-size"] = layer.size.map { .integer($0) }
             places[id] = layers.count
@@ -122,7 +134,9 @@ struct PodmanIndex {
 
     /// Enters an image: its entry is the only one of its id, and no other has its names. One that has no name left goes,
     /// its layers stay until nothing needs them.
-    mutating func add(_ image: Image) {
+    ///
+    /// - Returns: what has to be in the store for it.
+    mutating func add(_ image: Image) -> [CompanionEntry] {
         let id = image.configuration.hex
         let old = images.first { $0["id"]?.text == id }
         var entry = old ?? .object(["id": .string(id)])
@@ -132,8 +146,8 @@ struct PodmanIndex {
         entry["layer"] = image.layer.map { .string($0) }
         entry["created"] = .string(image.created)
         entry.describe(
-            manifest: image.manifest, size: image.manifestSize, configuration: image.configuration,
-            size: image.configurationSize)
+            manifest: image.manifest, size: image.manifestBytes.count, configuration: image.configuration,
+            size: image.configurationBytes.count)
         images = images.compactMap { other in
             guard other["id"]?.text != id else { return nil }
             let kept = other["names"]?.texts.filter { !image.names.contains($0) } ?? []
@@ -143,22 +157,28 @@ struct PodmanIndex {
             return other
         }
         images.append(entry)
+        let directory = directory(ofImage: image.configuration)
+        return [
+            CompanionEntry(
+                "\(directory)/\(Self.fileName(image.configuration.description))",
+                .file(image.configurationBytes)),
+            // The bytes themselves: a link to the repository's would lead to another image's when the tag moves.
+            CompanionEntry("\(directory)/\(Self.manifestKey)", .file(image.manifestBytes)),
+        ]
     }
 
     /// The lists as they are to be, `images.json` last: what it names is there then.
     ///
     /// - Throws: `EncodingError`.
     func entries() throws -> [CompanionEntry] {
-        try [
-            (Self.layersFile, "\(RepositoryLayout.podmanLayerRecords)/layers.lock", layers),
-            (Self.imagesFile, "\(RepositoryLayout.podmanImages)/images.lock", images),
-        ].flatMap { file, lock, list in
+        try [("layers", layers), ("images", images)].flatMap { name, list in
             let bytes = try JSONValue.array(list).line()
             // A long-lived podman reads a list again when the lock file has another writer's mark: 64 bytes that only
             // have to differ from the last ones.
             return [
-                CompanionEntry(file, .file(bytes)),
-                CompanionEntry(lock, .file(Array(SHA256.hex(of: bytes).utf8))),
+                CompanionEntry("\(prefix)overlay-\(name)/\(name).json", .file(bytes)),
+                CompanionEntry(
+                    "\(prefix)overlay-\(name)/\(name).lock", .file(Array(SHA256.hex(of: bytes).utf8))),
             ]
         }
     }
@@ -183,7 +203,7 @@ struct PodmanIndex {
 
     /// A layer's short name: the one that it has, else one made of its id.
     func link(of id: String) -> String {
-        let path = content.path("\(RepositoryLayout.podmanLayers)/\(id)/link")
+        let path = content.path("\(directory(ofLayer: id))/link")
         if let bytes = try? Files.read(path, limit: 100), bytes.count == 26,
             bytes.allSatisfy({ (0x41...0x5a).contains($0) || (0x32...0x37).contains($0) })
         {
@@ -205,23 +225,21 @@ struct PodmanIndex {
 
     /// What is in the store for a layer, besides its tree.
     func entries(of id: String, _ link: String, lower: String?) -> [CompanionEntry] {
-        let directory = "\(RepositoryLayout.podmanLayers)/\(id)"
+        let directory = directory(ofLayer: id)
         var entries = ["merged", "empty"].map {
             CompanionEntry("\(directory)/\($0)", .directory(isCatalogue: false))
         }
         entries.append(CompanionEntry("\(directory)/link", .file(Array(link.utf8))))
         if let lower { entries.append(CompanionEntry("\(directory)/lower", .file(Array(lower.utf8)))) }
         entries.append(
-            CompanionEntry("\(RepositoryLayout.podmanLayers)/l/\(link)", .link("../\(id)/diff")))
+            CompanionEntry("\(prefix)overlay/l/\(link)", .link("../\(id)/diff")))
         return entries
     }
 
     /// Whether a layer's directory has all that podman wants: its short name and its tree lead somewhere.
-    func isWhole(_ directory: String, _ link: String) -> Bool {
-        Files.isDirectory(content.path("\(RepositoryLayout.podmanLayers)/l/\(link)"))
-            && ["diff", "merged", "empty"].allSatisfy {
-                Files.isDirectory(content.path("\(directory)/\($0)"))
-            }
+    private func isWhole(_ id: String, _ link: String) -> Bool {
+        let names = ["diff", "merged", "empty"].map { "\(directory(ofLayer: id))/\($0)" }
+        return (names + ["\(prefix)overlay/l/\(link)"]).allSatisfy { Files.isDirectory(content.path($0)) }
     }
 
     /// The name of the file that holds one of an image's documents (containers/storage, `makeBigDataBaseName`).

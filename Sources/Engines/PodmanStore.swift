@@ -32,14 +32,18 @@ package struct PodmanStore: ImageCompanion {
     ///   - created: when the image was made, as it says itself; nil where it doesn't.
     package init(configuration: [UInt8], created: String?) {
         self.configuration = configuration
-        // Anything else than a time of RFC 3339 makes podman refuse the whole store.
-        self.created = (created.flatMap { Timestamp(rfc3339: $0) } ?? Timestamp(seconds: 0)).description
+        self.created = Self.time(created)
+    }
+
+    /// A time as podman reads it: anything else than one of RFC 3339 makes it refuse the whole store.
+    static func time(_ text: String?) -> String {
+        (text.flatMap { Timestamp(rfc3339: $0) } ?? Timestamp(seconds: 0)).description
     }
 
     package func entries(
         for plan: PublicationPlan, size: (Digest) -> Int64?, over content: RepositoryContent
     ) throws -> [CompanionEntry] {
-        var index = try PodmanIndex(reading: content)
+        var index = try PodmanIndex(reading: content, at: RepositoryLayout.podmanStore)
         var entries = [
             RepositoryLayout.podmanStore, RepositoryLayout.podmanLayers, RepositoryLayout.podmanImages,
             RepositoryLayout.podmanLayerRecords,
@@ -50,32 +54,31 @@ package struct PodmanStore: ImageCompanion {
             let (name, new) = index.add(
                 PodmanIndex.Layer(
                     diffIdentifier: layer.diffIdentifier, blob: layer.descriptor,
+                    tree: "../../../\(RepositoryLayout.layerTree(layer.descriptor.digest))",
                     created: layer.created.description, size: size(layer.descriptor.digest)), over: top)
             entries += new
             top = name
         }
-        entries += try documents(of: plan)
-        index.add(
+        entries += index.add(
             PodmanIndex.Image(
-                configuration: plan.configurationDigest, configurationSize: configuration.count,
-                manifest: plan.manifestDigest, manifestSize: plan.manifestBytes.count,
+                configuration: plan.configurationDigest, configurationBytes: configuration,
+                manifestBytes: plan.manifestBytes, manifest: plan.manifestDigest,
                 names: Self.names(of: plan.reference), layer: top?.identifier, created: created))
         return entries + (try index.entries())
     }
 
-    private func documents(of plan: PublicationPlan) throws -> [CompanionEntry] {
-        let directory = RepositoryLayout.podmanImage(plan.configurationDigest)
-        return [
-            CompanionEntry(
-                "\(directory)/\(PodmanIndex.fileName(plan.configurationDigest.description))",
-                .file(configuration)),
-            // The bytes themselves: a link to the repository's would lead to another image's when the tag moves.
-            CompanionEntry("\(directory)/\(PodmanIndex.manifestKey)", .file(plan.manifestBytes)),
-        ]
+    /// An image's configuration as a repository's store has it; nil where it hasn't.
+    package static func configuration(_ digest: Digest, in content: RepositoryContent) -> [UInt8]? {
+        let name = PodmanIndex.fileName(digest.description)
+        let path = content.path("\(RepositoryLayout.podmanImage(digest))/\(name)")
+        guard let bytes = try? Files.read(path, limit: ManifestDocument.largestSize),
+            SHA256.hex(of: bytes) == digest.hex
+        else { return nil }
+        return bytes
     }
 
     /// The names by which podman finds an image: Docker Hub's are asked for under two.
-    static func names(of reference: ImageReference) -> [String] {
+    package static func names(of reference: ImageReference) -> [String] {
         let reference = reference.resolved
         let suffix = reference.tag.map { ":\($0)" } ?? reference.digest.map { "@\($0)" } ?? ":latest"
         let registries =

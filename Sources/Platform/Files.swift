@@ -185,4 +185,14 @@ public enum Files {
         guard count >= 0 else { return nil }
         return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
+
+    /// A path that means the same wherever a process stands: beneath this one's directory where it is relative.
+    public static func absolutePath(_ path: String) -> String {
+        if path.hasPrefix("/") { return path }
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard getcwd(&buffer, buffer.count) != nil else { return path }
+        let here = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let parts = path.split(separator: "/").filter { $0 != "." }.map(String.init)
+        return ([here == "/" ? "" : here] + parts).joined(separator: "/")
+    }
 }

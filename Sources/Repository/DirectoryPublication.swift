@@ -192,18 +192,7 @@ final class DirectoryPublication: Publication {
         try publish(CompanionEntry(plan.reference.publicPath, .link(image.linkTarget)))
     }
 
-    /// Puts something small in its place, in one step.
     private func publish(_ entry: CompanionEntry) throws(SystemError) {
-        let path = repository.content.path(entry.path)
-        let temporary = "\(staging.path)/entry"
-        unlink(temporary)
-        switch entry.kind {
-        case .directory: return try Files.makeDirectories(path)
-        case .file(let bytes): try Files.replace(temporary, with: bytes, sync: false)
-        case .link(let text):
-            guard symlink(text, temporary) == 0 else { throw SystemError("create", temporary) }
-        }
-        try Files.makeDirectories(Files.parentPath(of: path))
-        guard rename(temporary, path) == 0 else { throw SystemError("create", path) }
+        try entry.place(in: repository.root, by: "\(staging.path)/entry")
     }
 }

@@ -23,7 +23,7 @@ package struct DirectoryRepository: ImageRepository {
         var path = name.hasPrefix("file:") ? String(name.dropFirst("file:".count)) : name
         if path.hasPrefix("///") { path = String(path.dropFirst(2)) }
         while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
-        path = Self.absolute(path)
+        path = Files.absolutePath(path)
         content = RepositoryContent(root: path)
         // In this order: another converter may make it between the two questions.
         if Files.exists(path) {
@@ -44,16 +44,6 @@ package struct DirectoryRepository: ImageRepository {
         } catch {
             throw RepositoryError(.noSuchRepository, "the repository can't be created: \(error)")
         }
-    }
-
-    /// A path that means the same wherever a hook that is told of it runs.
-    private static func absolute(_ path: String) -> String {
-        if path.hasPrefix("/") { return path }
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        guard getcwd(&buffer, buffer.count) != nil else { return path }
-        let here = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let parts = path.split(separator: "/").filter { $0 != "." }.map(String.init)
-        return ([here == "/" ? "" : here] + parts).joined(separator: "/")
     }
 
     /// Whether a repository's name means a directory.

@@ -1,7 +1,9 @@
 // What others than the repository itself have to put into it together with an image. The repository knows how a thing
 // becomes visible, and when; the companion knows what it is.
 
+import Glibc
 import Images
+import Platform
 
 /// Something that goes into the repository in an image's own publication.
 package protocol ImageCompanion: Sendable {
@@ -37,5 +39,22 @@ package struct CompanionEntry: Sendable {
     package init(_ path: String, _ kind: Kind) {
         self.path = path
         self.kind = kind
+    }
+
+    /// Puts it in its place beneath a directory, in one step.
+    ///
+    /// - Parameter temporary: a path on the same file system, where it is made.
+    /// - Throws: `SystemError`.
+    package func place(in root: String, by temporary: String) throws(SystemError) {
+        let target = "\(root)/\(path)"
+        unlink(temporary)
+        switch kind {
+        case .directory: return try Files.makeDirectories(target)
+        case .file(let bytes): try Files.replace(temporary, with: bytes, sync: false)
+        case .link(let text):
+            guard symlink(text, temporary) == 0 else { throw SystemError("create", temporary) }
+        }
+        try Files.makeDirectories(Files.parentPath(of: target))
+        guard rename(temporary, target) == 0 else { throw SystemError("create", target) }
     }
 }

@@ -9,12 +9,15 @@ import Platform
 /// The published images, layers and flat images beneath a root.
 package struct RepositoryContent: Sendable {
     /// The root, absolute.
-    let root: String
+    package let root: String
+
+    /// - Parameter root: an absolute path.
+    package init(root: String) { self.root = root }
 
     /// A path in the repository.
     package func path(_ relative: String) -> String { root == "/" ? "/\(relative)" : "\(root)/\(relative)" }
 
-    func record(_ publicPath: String) throws -> ImageRecord? {
+    package func record(_ publicPath: String) throws -> ImageRecord? {
         let directory = path(RepositoryLayout.imageMetadata(publicPath))
         guard let manifest = try read("\(directory)/\(RepositoryLayout.manifestName)", orNone: []) else {
             return nil
@@ -43,7 +46,7 @@ package struct RepositoryContent: Sendable {
             && Files.exists(path(RepositoryLayout.layer(digest)) + "/" + RepositoryLayout.layerFactsName)
     }
 
-    func hasFlatImage(_ configuration: Digest) -> Bool {
+    package func hasFlatImage(_ configuration: Digest) -> Bool {
         Files.isDirectory(path(RepositoryLayout.flatImage(configuration)))
     }
 

@@ -31,6 +31,7 @@ struct DUCC: ParsableCommand {
             """,
         subcommands: [
             ConvertCommand.self, LoopCommand.self, ConvertSingleImageCommand.self, ListCommand.self,
+            CreatePodmanStoreCommand.self,
             DownloadManifestCommand.self, CheckImageSyntaxCommand.self, NotifyCommand.self,
             NotificationSchemaCommand.self,
             VersionCommand.self,

@@ -26,7 +26,7 @@ enum Drawing {
         ],
         "Retention": ["Engines", "Repository", "Images", "Wishes", "Notifications"],
         "cvmfs_ducc": [
-            "Conversion", "Retention", "Repository", "Layers", "Registry", "Wishes", "Images",
+            "Conversion", "Retention", "Engines", "Repository", "Layers", "Registry", "Wishes", "Images",
             "Notifications",
             "Terminal", "Platform",
         ],

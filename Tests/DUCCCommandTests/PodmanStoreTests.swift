@@ -158,4 +158,63 @@ struct PodmanStoreTests {
             }
         }
     }
+
+    @Test("a store of one's own has the flat image as its one layer, and takes several images")
+    func local() throws {
+        try convert(Self.stacked, tag: "1")
+        try convert([Self.base], tag: "2", "-p")
+        let store = converting.directory.path("store/own")
+        for tag in ["1", "2", "1"] {
+            let result = try converting.ducc(
+                ["create-podman-store", "oci:\(converting.layout):\(tag)", converting.repository, store],
+                notifying: false)
+            // The layout has the last image alone: what the repository's own store knows is not asked for.
+            #expect(
+                result.code == 0 && result.output.contains("additionalimagestores = [\"\(store)\"]"),
+                "\(result.errors)")
+        }
+        let podman = try Podman(over: store, store: nil)
+        #expect(try podman.names() == ["localhost/layout:1", "localhost/layout:2"])
+        #expect(
+            try podman.output(of: "localhost/layout:1", "sh", "-c", "echo /etc/[gt]* /opt/old/*")
+                == "/etc/third /opt/old/two\n")
+        #expect(try podman.output(of: "localhost/layout:2", "cat", "/etc/gone") == "gone")
+        #expect(try DirectoryEntry.names(in: "\(store)/overlay").filter { $0.utf8.count == 64 }.count == 2)
+    }
+
+    @Test("without a flat image, or a repository, there is no store of one's own: one line says why")
+    func noLocal() throws {
+        try convert([Self.base], tag: "1", "-s")
+        let store = converting.directory.path("store")
+        let image = "oci:\(converting.layout):1"
+        for (arguments, code, words) in [
+            ([image, converting.repository, store], CInt(1), "convert it first"),
+            ([image, converting.directory.path("none"), store], 104, "there is no repository"),
+            ([image, "none.example.org", store], 104, "is it mounted here?"),
+            (["https://example.org/a:*", converting.repository, store], 2, "name one tag"),
+        ] {
+            let result = try converting.ducc(["create-podman-store"] + arguments, notifying: false)
+            #expect(result.code == code && result.errors.contains(words), "\(result.errors)")
+            #expect(result.errors.split(separator: "\n").count == 1)
+        }
+        #expect(!Files.exists(store))
+    }
+}
+
+@Suite("podman's store in a CernVM-FS repository", .enabled(if: Podman.isPossible && CernVMServer.isPossible))
+struct PodmanServerTests {
+    @Test("is in the image's own publish, and podman runs what it has")
+    func runs() throws {
+        let server = try CernVMServer()
+        let converting = try Converting(server: server)
+        let layers = [PodmanStoreTests.base, PodmanStoreTests.layer { $0.file("etc/.wh.gone", "") }]
+        try TestImage(layers).write(to: converting.layout, tag: "1")
+        #expect(try converting.convert("oci:\(converting.layout):1").code == 0)
+        #expect(try server.operations().map(\.operation) == ["ingest"])
+        let podman = try Podman(over: server.mounted)
+        #expect(try podman.names() == ["localhost/layout:1"])
+        #expect(try podman.output(of: "localhost/layout:1", "sh", "-c", "echo /etc/*") != "")
+        #expect(!(try podman.output(of: "localhost/layout:1", "sh", "-c", "echo /etc/*").contains("gone")))
+        #expect(try runSuccessfully("find", [converting.path("podmanStore"), "!", "-perm", "-a+r"]).isEmpty)
+    }
 }

@@ -18,8 +18,8 @@ package final class Podman: Sendable {
 
     /// - Parameters:
     ///   - repository: a directory; it is seen through a mount that can't be written to.
-    ///   - store: where the store is in it.
-    package init(over repository: String, store: String = "podmanStore") throws {
+    ///   - store: where the store is in it; nil: it is one.
+    package init(over repository: String, store: String? = "podmanStore") throws {
         guard let runtime = Self.runtime else {
             throw SupportError("neither crun nor runc runs a container here")
         }
@@ -28,7 +28,8 @@ package final class Podman: Sendable {
         try Files.makeDirectories(mounted)
         try runSuccessfully("mount", ["--bind", repository, mounted])
         try runSuccessfully("mount", ["-o", "remount,bind,ro", mounted])
-        environment = try Self.environment(in: directory, store: "\(mounted)/\(store)", runtime: runtime)
+        environment = try Self.environment(
+            in: directory, store: mounted + (store.map { "/\($0)" } ?? ""), runtime: runtime)
     }
 
     deinit {

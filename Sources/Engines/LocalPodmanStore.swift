@@ -1,0 +1,59 @@
+// A store of one's own on a client: an image whose one layer is the flat image in the repository, mounted there. Nothing
+// is put over each other when a container starts, which a repository's own store can't spare podman.
+
+import Glibc
+import Images
+import Platform
+import Repository
+
+/// Makes podman stores on clients.
+package struct LocalPodmanStore {
+    private let directory: String
+
+    /// - Parameter directory: an absolute path; made where it isn't there.
+    package init(_ directory: String) { self.directory = directory }
+
+    /// Enters an image, in place of what the store has under its names.
+    ///
+    /// - Parameters:
+    ///   - reference: how the image is called.
+    ///   - record: what the repository knows of it.
+    ///   - manifest: the exact bytes.
+    ///   - configuration: the exact bytes.
+    ///   - flat: where its flat image is, absolute.
+    /// - Throws: `RepositoryError` where what is there is no store, `SystemError`, `ManifestError`, `EncodingError`.
+    package func add(
+        _ reference: ImageReference, _ record: ImageRecord, manifest: [UInt8], configuration: [UInt8],
+        flat: String
+    ) throws {
+        for part in ["overlay/l", "overlay-images", "overlay-layers"] {
+            try Files.makeDirectories("\(directory)/\(part)")
+        }
+        // One after the other; podman itself only reads there.
+        let lock = try OwnedDescriptor(
+            opening: "\(directory)/.lock", O_RDWR | O_CREAT | O_CLOEXEC, mode: 0o644)
+        try FileLock.waitForRecordLock(lock.raw, path: directory) { _ in }
+        let digest = try Digest(record.configurationDigest)
+        let created = PodmanStore.time(try ImageConfiguration.decode(configuration).created)
+        var index = try PodmanIndex(reading: RepositoryContent(root: directory), at: nil)
+        var entries = try index.mend()
+        // The original DUCC's id of such a layer: containers that were made over it go on.
+        guard let layer = Digest(sha256Hex: SHA256.hex(of: Array("cvmfs-flat-layer:\(digest.hex)".utf8)))
+        else {
+            return
+        }
+        let (name, new) = index.add(
+            PodmanIndex.Layer(
+                diffIdentifier: layer, blob: nil, tree: flat, created: created, size: record.size ?? 0),
+            over: nil)
+        entries += new
+        entries += index.add(
+            PodmanIndex.Image(
+                configuration: digest, configurationBytes: configuration, manifestBytes: manifest,
+                manifest: try Digest(record.manifestDigest), names: PodmanStore.names(of: reference),
+                layer: name.identifier, created: created))
+        for entry in entries + (try index.entries()) {
+            try entry.place(in: directory, by: "\(directory)/.entry")
+        }
+    }
+}
