@@ -69,11 +69,14 @@ final class StagedImage: Sendable {
     /// The length of a layer's archive; nil where it isn't known.
     func size(of digest: Digest) -> Int64? { stagedLayer(digest)?.layer.size ?? content.size(of: digest) }
 
-    /// What goes into the publication besides the image itself.
+    /// What goes into the publication besides the image itself: no path twice, which is more than a server takes. The
+    /// last one counts.
     ///
     /// - Throws: what a companion throws.
     func companionEntries() throws -> [CompanionEntry] {
-        try plan.companions.flatMap { try $0.entries(for: plan, size: size, over: content) }
+        let entries = try plan.companions.flatMap { try $0.entries(for: plan, size: size, over: content) }
+        var paths: Set<String> = []
+        return entries.reversed().filter { paths.insert($0.path).inserted }.reversed()
     }
 
     /// The layers' trees, the lowest first.
