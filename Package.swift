@@ -56,7 +56,10 @@ let package = Package(
         module("Engines", ["Repository", "Layers", "Images", "Registry", "Archive", "Platform"]),
         module(
             "Conversion",
-            ["Engines", "Repository", "Layers", "Registry", "Wishes", "Images", "Notifications", "Platform", logging]),
+            [
+                "Engines", "Repository", "Layers", "Registry", "Wishes", "Images", "Notifications",
+                "Platform", logging,
+            ]),
 
         .executableTarget(
             name: "cvmfs_ducc",
