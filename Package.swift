@@ -53,7 +53,7 @@ let package = Package(
         module("Layers", ["Images", "Archive", "Platform", "CCrypto"]),
         module("Repository", ["Layers", "Images", "Archive", "Platform", "CLinux"]),
         module("Wishes", ["Images", "YAML"]),
-        module("Engines", ["Repository", "Layers", "Images", "Registry", "Archive", "Platform"]),
+        module("Engines", ["Repository", "Layers", "Images", "Registry", "Archive", "Platform", "CLinux"]),
         module(
             "Conversion",
             [

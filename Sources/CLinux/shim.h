@@ -213,3 +213,7 @@ static inline pid_t ducc_start_as(const struct ducc_child *child, struct ducc_ch
 
 // Whether this process may be traced and dump core (prctl(2), PR_GET_DUMPABLE): what ducc_start_as leaves as it is.
 static inline int ducc_is_dumpable(void) { return (int)syscall(SYS_prctl, 3, 0, 0, 0, 0) == 1; }
+
+/// The first place of some bytes in others (memmem(3)); NULL where there is none.
+extern void *memmem(const void *haystack, size_t haystack_length, const void *needle, size_t needle_length);
+

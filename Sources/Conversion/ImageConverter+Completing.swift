@@ -30,7 +30,12 @@ extension ImageConverter {
         of reference: ImageReference, layers: [Digest], configuration: [UInt8]
     ) throws -> PushedImage? {
         guard options.contents.layers, let path = repository.clientPath else { return nil }
-        return try ThinImage.make(of: reference, layers: layers, configuration: configuration, in: path)
+        do {
+            return try ThinImage.make(of: reference, layers: layers, configuration: configuration, in: path)
+        } catch  where thinImages == nil {
+            // A configuration that is too odd for it is no reason not to publish what was asked for.
+            return nil
+        }
     }
 
     /// Pushes a thin image, unless it is there, and tells of it.

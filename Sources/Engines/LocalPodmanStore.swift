@@ -35,24 +35,22 @@ package struct LocalPodmanStore {
         try FileLock.waitForRecordLock(lock.raw, path: directory) { _ in }
         let digest = try Digest(record.configurationDigest)
         let created = PodmanStore.time(try ImageConfiguration.decode(configuration).created)
-        var index = try PodmanIndex(reading: RepositoryContent(root: directory), at: nil)
-        var entries = try index.mend()
+        var index = try PodmanIndex(reading: PodmanPaths(RepositoryContent(root: directory), at: nil))
         // The original DUCC's id of such a layer: containers that were made over it go on.
         guard let layer = Digest(sha256Hex: SHA256.hex(of: Array("cvmfs-flat-layer:\(digest.hex)".utf8)))
         else {
             return
         }
-        let (name, new) = index.add(
+        let name = try index.add(
             PodmanIndex.Layer(
                 diffIdentifier: layer, blob: nil, tree: flat, created: created, size: record.size ?? 0),
             over: nil)
-        entries += new
-        entries += index.add(
+        try index.add(
             PodmanIndex.Image(
                 configuration: digest, configurationBytes: configuration, manifestBytes: manifest,
                 manifest: try Digest(record.manifestDigest), names: PodmanStore.names(of: reference),
                 layer: name.identifier, created: created))
-        for entry in entries + (try index.entries()) {
+        for entry in try index.entries() {
             try entry.place(in: directory, by: "\(directory)/.entry")
         }
     }

@@ -43,33 +43,30 @@ package struct PodmanStore: ImageCompanion {
     package func entries(
         for plan: PublicationPlan, size: (Digest) -> Int64?, over content: RepositoryContent
     ) throws -> [CompanionEntry] {
-        var index = try PodmanIndex(reading: content, at: RepositoryLayout.podmanStore)
-        var entries = [
+        var index = try PodmanIndex(reading: PodmanPaths(content, at: RepositoryLayout.podmanStore))
+        let directories = [
             RepositoryLayout.podmanStore, RepositoryLayout.podmanLayers, RepositoryLayout.podmanImages,
             RepositoryLayout.podmanLayerRecords,
         ].map { CompanionEntry($0, .directory(isCatalogue: true)) }
-        entries += try index.mend()
         var top: PodmanIndex.LayerName?
         for layer in plan.layers {
-            let (name, new) = index.add(
+            top = try index.add(
                 PodmanIndex.Layer(
                     diffIdentifier: layer.diffIdentifier, blob: layer.descriptor,
                     tree: "../../../\(RepositoryLayout.layerTree(layer.descriptor.digest))",
                     created: layer.created.description, size: size(layer.descriptor.digest)), over: top)
-            entries += new
-            top = name
         }
-        entries += index.add(
+        try index.add(
             PodmanIndex.Image(
                 configuration: plan.configurationDigest, configurationBytes: configuration,
                 manifestBytes: plan.manifestBytes, manifest: plan.manifestDigest,
                 names: Self.names(of: plan.reference), layer: top?.identifier, created: created))
-        return entries + (try index.entries())
+        return directories + (try index.entries())
     }
 
     /// An image's configuration as a repository's store has it; nil where it hasn't.
     package static func configuration(_ digest: Digest, in content: RepositoryContent) -> [UInt8]? {
-        let name = PodmanIndex.fileName(digest.description)
+        let name = PodmanPaths.fileName(digest.description)
         let path = content.path("\(RepositoryLayout.podmanImage(digest))/\(name)")
         guard let bytes = try? Files.read(path, limit: ManifestDocument.largestSize),
             SHA256.hex(of: bytes) == digest.hex

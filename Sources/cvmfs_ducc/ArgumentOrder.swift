@@ -8,7 +8,7 @@ enum ArgumentOrder {
     private static let optionsWithValue: Set<String> = [
         "-n", "--notification-file", "--notification-sync", "-v", "--verbosity", "--progress", "--platform",
         "--max-concurrent-downloads", "--action", "--since", "-t", "--temporary-dir", "-r", "--attempts",
-        "-u", "--username", "--interval",
+        "-u", "--username", "--thin-image-name", "--interval",
     ]
     /// Flags that may be written with `=true` or `=false`.
     private static let flags: Set<String> = [

@@ -43,7 +43,7 @@ struct LoopCommand: DUCCCommand {
         let choice = ThinImageChoice(context: context, conversion: conversion)
         var turn = Turn(
             context: context, options: options, events: events, client: client, skips: SkipMemory(),
-            thinImages: try choice.thinImages(of: list, in: repository))
+            choice: choice, thinImages: try choice.thinImages(of: list, in: repository), chosenFor: list)
         return try events.run { () -> CInt in
             var complaint = ""
             while true {
@@ -54,7 +54,6 @@ struct LoopCommand: DUCCCommand {
                     for warning in newest.warnings where !list.warnings.contains(warning) {
                         context.log.warning("\(warning)")
                     }
-                    if Turn.changesThinImages(list, newest) { turn.chooseThinImages(newest, choice) }
                     list = newest
                     complaint = ""
                 } catch {
@@ -69,39 +68,47 @@ struct LoopCommand: DUCCCommand {
     }
 }
 
-/// What stays the same from turn to turn.
+/// What goes on from turn to turn.
 private struct Turn {
     let context: CommandContext
     let options: ConversionOptions
     let events: ConversionEvents
     let client: RegistryClient
     let skips: SkipMemory
+    let choice: ThinImageChoice
     var thinImages: ThinImages?
+    /// The list by which that was decided.
+    var chosenFor: WishList
+    /// What was said the last time that it couldn't be.
+    var complaint = ""
 
-    /// Whether a list asks for other thin images than another, or as somebody else.
-    static func changesThinImages(_ one: WishList, _ other: WishList) -> Bool {
-        one.user != other.user || one.outputFormat != other.outputFormat || one.repository != other.repository
-    }
-
-    /// Decides anew about thin images; without a password none are made until there is one.
-    mutating func chooseThinImages(_ list: WishList, _ choice: ThinImageChoice) {
+    /// Decides anew where a list asks for other thin images, or as somebody else; where that can't be, at the next turn.
+    private mutating func chooseThinImages(_ list: WishList, in repository: any ImageRepository) throws {
+        guard
+            list.user != chosenFor.user || list.outputFormat != chosenFor.outputFormat
+                || list.repository != chosenFor.repository
+        else { return }
+        thinImages = nil
         do {
-            thinImages = try choice.thinImages(of: list, in: try context.repository(list.repository))
-        } catch {
-            thinImages = nil
-            context.log.error("no thin images are made: \(error)")
+            thinImages = try choice.thinImages(of: list, in: repository)
+            chosenFor = list
+            complaint = ""
+        } catch let error where !(error is Interrupted) {
+            if complaint != "\(error)" { context.log.error("no thin images are made: \(error)") }
+            complaint = "\(error)"
         }
     }
 
     /// Converts every wish, once.
     ///
     /// - Throws: `Interrupted`.
-    func convert(_ list: WishList) throws {
+    mutating func convert(_ list: WishList) throws {
         let repository: any ImageRepository
         do { repository = try context.repository(list.repository) } catch let error as RepositoryError {
             context.log.error("\(error): nothing is converted at this turn")
             return
         }
+        try chooseThinImages(list, in: repository)
         let observer = ConsoleObserver(display: context.display, log: context.log)
         let began = MonotonicClock.nanoseconds()
         let summary = try WishConversion.iterate(

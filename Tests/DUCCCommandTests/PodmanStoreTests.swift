@@ -72,6 +72,40 @@ struct PodmanStoreTests {
         let size = documents.split(separator: "\n").compactMap { Int64($0) }.reduce(0, +)
         #expect(image.Size == size + Int64(Self.stacked.reduce(0) { $0 + $1.archive.count }))
         #expect(try podman.ownLayers().isEmpty)
+        #expect(try runSuccessfully("find", [converting.path("podmanStore"), "!", "-perm", "-a+r"]).isEmpty)
+    }
+
+    @Test("Docker Hub's images have both of its names; one that is named by its digest runs by that")
+    func names() throws {
+        let registry = try DockerRegistry()
+        var image = TestImage([Self.base])
+        image.hasHistory = true
+        let written = try image.write(to: converting.layout, tag: "1")
+        try registry.push(converting.layout, tag: "1", as: "library/tool:1")
+        let hub = [
+            "DUCC_AUTH_REGISTRIES": "HUB", "DUCC_HUB_IDENT": "docker.io", "DUCC_HUB_PROXY": registry.host,
+        ]
+        let reference = "\(registry.host)/library/tool@sha256:\(written.manifest)"
+        for name in ["docker.io/tool:1", "http://\(reference)"] {
+            let result = try converting.start(
+                ["convert-single-image", name, converting.repository], environment: hub
+            ).wait()
+            #expect(result.code == 0, "\(result.errors)")
+        }
+        let podman = try Podman(over: converting.repository)
+        for name in ["docker.io/library/tool:1", "registry.hub.docker.com/library/tool:1", reference] {
+            #expect(try podman.output(of: name, "cat", "/etc/base") == "base")
+        }
+    }
+
+    @Test("a podman that stays, as its service does, sees what is published meanwhile")
+    func service() throws {
+        try convert([Self.base], tag: "1")
+        let podman = try Podman(over: converting.repository)
+        let service = try podman.service()
+        #expect(try podman.names(by: service) == ["localhost/layout:1"])
+        try convert([Self.base, Self.layer { $0.file("etc/two", "2") }], tag: "2")
+        #expect(try podman.names(by: service) == ["localhost/layout:1", "localhost/layout:2"])
     }
 
     private struct Inspected: Decodable {

@@ -124,14 +124,14 @@ struct SharedRepositoryTests {
                 record.replacing(
                     "\"image\" :",
                     with:
-                        "\"unannounced\" : {\"flat\" : true, \"layers\" : [\"\(written.layers[0])\"]},\n  \"image\" :"
+                        "\"unannounced\" : {\"flat\" : true, \"podman\" : true, \"layers\" : [\"\(written.layers[0])\"]},\n  \"image\" :"
                 ).utf8))
         let before = try converting.events().count
         #expect(try converting.convert(image).output.hasPrefix("unchanged"))
         #expect(
             try Array(converting.actions()[before...]) == [
-                "start_ducc", "start_image_conversion", "publish_layer", "publish_flat_image",
-                "publish_podman_image", "publish_image",
+                "start_ducc", "start_image_conversion", "publish_layer", "publish_podman_image",
+                "publish_flat_image", "publish_image",
                 "end_image_conversion", "end_ducc",
             ])
         #expect(try converting.last(.publishFlatImage)?[.publicPath] == "localhost/layout:1")

@@ -138,7 +138,7 @@ struct TakeoverTests {
         #expect(result.code == 0 && result.output.contains("2 reused"), "\(result.errors)")
         #expect(requests.count { $0.contains("/blobs/") } == 1, "\(requests)")
         let names = try DirectoryEntry.names(in: converting.path("\(registry.host)/edge/removing:1/etc"))
-        #expect(names == ["added"])
+        #expect(names.contains("added") && !names.contains("base"))
     }
 
     @Test("what is incomplete is unpacked, and what is the original's own is left alone")

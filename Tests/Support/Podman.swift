@@ -65,6 +65,34 @@ package final class Podman: Sendable {
         return result.output.split(separator: "\n").map(String.init).sorted()
     }
 
+    /// A podman that stays and answers others.
+    package struct Service {
+        let socket: String
+        private let process: RunningCommand
+
+        init(_ process: RunningCommand, socket: String) {
+            self.process = process
+            self.socket = socket
+        }
+    }
+
+    /// Starts a podman that stays, as `podman.service` does.
+    package func service() throws -> Service {
+        let socket = directory.path("socket")
+        let process = try RunningCommand(
+            "podman", ["system", "service", "--time", "0", "unix://\(socket)"], environment: environment)
+        try waitUntil("podman's service listens") { Files.exists(socket) }
+        return Service(process, socket: socket)
+    }
+
+    /// The images' names as a podman that stays knows them, sorted.
+    package func names(by service: Service) throws -> [String] {
+        let result = try callAsFunction(
+            "--remote", "--url", "unix://\(service.socket)", "images", "--format", "{{.Repository}}:{{.Tag}}")
+        guard result.code == 0 else { throw SupportError("podman --remote images: \(result.errors)") }
+        return result.output.split(separator: "\n").map(String.init).sorted()
+    }
+
     /// Makes an image out of a Containerfile.
     package func build(_ name: String, _ file: String) throws -> CommandResult {
         try directory.write("context/Containerfile", file)
