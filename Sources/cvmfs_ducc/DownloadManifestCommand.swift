@@ -35,7 +35,7 @@ struct DownloadManifestCommand: DUCCCommand {
                     description: "--username is for an image of a registry, which \(reference) is not")
             }
             credential = try UserPassword.credential(
-                username, from: "--username", for: reference.registry)
+                username, from: "--username", for: "at \(reference.registry)")
         }
         let client = try context.registryClient(showing: credential)
         let source = try ImageSources.open(reference, client: client)

@@ -46,7 +46,7 @@ struct ThinImageChoice {
         named names: OutputFormat, by user: String?, from origin: String
     ) throws -> ThinImages {
         let credential = try user.map { user in
-            try UserPassword.credential(user, from: origin, for: "pushing thin images")
+            try UserPassword.credential(user, from: origin, for: "for pushing thin images")
         }
         return ThinImages(named: names, by: try context.registryClient(showing: credential))
     }

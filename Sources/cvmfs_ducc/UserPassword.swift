@@ -10,7 +10,7 @@ enum UserPassword {
     ///
     /// - Parameters:
     ///   - origin: who names the user.
-    ///   - purpose: what the password is for.
+    ///   - purpose: what the password is for: "at REGISTRY".
     /// - Throws: `MissingPassword`, `UsageError`, `Interrupted`.
     static func credential(_ user: String, from origin: String, for purpose: String) throws -> Credential {
         guard !user.isEmpty, !user.contains(":") else {
@@ -19,7 +19,7 @@ enum UserPassword {
         let password: String
         if let found = OutputPassword.find(ProcessEnvironment.current) {
             password = found
-        } else if let typed = try PasswordPrompt.ask("Password of \(user) for \(purpose): ") {
+        } else if let typed = try PasswordPrompt.ask("Password of \(user) \(purpose): ") {
             password = typed
         } else {
             throw MissingPassword(user: user)
