@@ -114,30 +114,31 @@ package struct ImageConverter: Sendable {
         let events = events(of: reference)
         let source: any ImageSource
         let record: ImageRecord?
+        let isUnchanged: Bool
         do {
             source = try ImageSources.open(reference, client: client)
             record = try repository.record(reference.publicPath)
-            if let record, try attempting(reference, { try isUnchanged(record, source) }) {
-                result.layers = record.layers.count
-                result.layersReused = record.layers.count
-                let thin = try attempting(reference) { try missingThinImage(of: reference, record, source) }
-                let unannounced = events.areWritten ? record.unannounced : nil
-                if thin != nil || unannounced != nil {
-                    return try complete(record, reference, unannounced, thin, events, &result)
-                }
-                let reason = "already converted"
-                if skips?.note(reason, of: reference.normalised) != false {
-                    events.emit(.skipImage, [(.reason, reason)])
-                } else {
-                    result.isOldNews = true
-                }
-                return
-            }
-            skips?.forget(reference.normalised)
+            isUnchanged =
+                try record.map { record in
+                    try attempting(reference) { try self.isUnchanged(record, source) }
+                } ?? false
         } catch let error where !(error is Interrupted) {
             skips?.forget(reference.normalised)
             return try tellFailedLook(at: reference, error)
         }
+        if isUnchanged, let record {
+            result.layers = record.layers.count
+            result.layersReused = record.layers.count
+            guard try !complete(record, reference, source, events, &result) else { return }
+            let reason = "already converted"
+            if skips?.note(reason, of: reference.normalised) != false {
+                events.emit(.skipImage, [(.reason, reason)])
+            } else {
+                result.isOldNews = true
+            }
+            return
+        }
+        skips?.forget(reference.normalised)
         observer.imageBegan(reference)
         result.outcome = record == nil ? .converted : .updated
         var converted = result
@@ -177,16 +178,21 @@ package struct ImageConverter: Sendable {
         let opened = OpenedBlobs()
         let layers = try plannedLayers(
             reference, manifest, configuration, source, opened, needed: options.contents.layers || builds)
+        let thinName = try thinName(of: reference)
+        if thinImages != nil, thinName == nil, repository.clientPath != nil, options.contents.layers {
+            observer.warn(
+                "\(reference): it has no name for a thin image: give the wish list an output_format")
+        }
+        let created = configuration.created.flatMap { Timestamp(rfc3339: $0) }
+        let podman = podmanStore(reference, configuration: bytes, manifest: document.bytes, created: created)
         let thin = try makeThinImage(
             of: reference, layers: layers.map(\.descriptor.digest), configuration: bytes)
         let plan = PublicationPlan(
             reference: reference, referenceDigest: referenceDigest, manifestBytes: document.bytes,
             manifestDigest: document.digest, configurationDigest: manifest.config.digest,
             flatAdditions: SingularityFiles.additions(for: configuration.settings),
-            created: configuration.created.flatMap { Timestamp(rfc3339: $0) } ?? Timestamp(seconds: 0),
-            thinDigest: thin?.manifest.digest,
-            companions: options.contents.podman
-                ? [PodmanStore(configuration: bytes, created: configuration.created)] : [],
+            created: created ?? Timestamp(seconds: 0), thinDigest: thin?.manifest.digest,
+            podmanProblem: podman.problem, companions: podman.companions,
             platform: configuration.platform, requestedPlatform: options.platform,
             layers: layers,
             contents: options.contents, replacesLayers: options.overwriteLayers, replacesFlat: replacesFlat,
@@ -209,13 +215,26 @@ package struct ImageConverter: Sendable {
             ? try publishFlat(publication, plan, events)
             : try publishOther(publication, plan, merges: !fresh.isEmpty, events)
         for loss in facts.lost { observer.warn("\(reference): the repository did not keep \(loss)") }
-        if let thin, let thinImages {
-            // What was told by now need not come again where this fails.
-            note(.wholeOnly, of: reference, events)
-            try push(thin, by: thinImages, reference, ImageFields(plan).documents, events, &result)
+        if let thin, let thinName {
+            try push(thin, as: thinName, reference, ImageFields(plan).documents, events, &result)
         }
         events.emit(.publishImage, imageFields(plan))
         note(nil, of: reference, events)
+    }
+
+    /// What enters the image into podman's store, or why it can't be there: everything else of it is published.
+    private func podmanStore(
+        _ reference: ImageReference, configuration: [UInt8], manifest: [UInt8], created: Timestamp?
+    ) -> (companions: [any ImageCompanion], problem: String?) {
+        guard options.contents.podman else { return ([], nil) }
+        do throws(PodmanProblem) {
+            let store = try PodmanStore(
+                reference, configuration: configuration, manifest: manifest, created: created)
+            return ([store], nil)
+        } catch {
+            observer.warn("\(reference): it isn't in podman's store: \(error)")
+            return ([], error.description)
+        }
     }
 
     /// Publishes an image whose flat image is there, or not wanted.
@@ -261,10 +280,10 @@ package struct ImageConverter: Sendable {
             }
         }
         let facts =
-            plan.contents.podman
+            plan.entersPodman
             ? try events.pair(.startPodmanIngestion, .endPodmanIngestion) { _ in try commit() } : try commit()
         for digest in facts.publishedLayers { events.emit(.publishLayer, [(.layerDigest, digest.hex)]) }
-        if plan.contents.podman { events.emit(.publishPodmanImage, ImageFields(plan).documents) }
+        if plan.entersPodman { events.emit(.publishPodmanImage, ImageFields(plan).documents) }
         return facts
     }
 
@@ -326,11 +345,17 @@ package struct ImageConverter: Sendable {
     ) throws -> [PlannedLayer] {
         let history = configuration.history.filter { !$0.emptyLayer }
         var seen: Set<Digest> = []
-        let present = options.overwriteLayers ? [] : try repository.layers(of: manifest)
+        let present = options.overwriteLayers ? [:] : try repository.layers(of: manifest)
+        /// What each layer's archive is; of those that are there by what was verified when they came.
+        var archives = present
         return try manifest.layers.enumerated().compactMap { index, descriptor in
+            let diffIdentifier = configuration.diffIdentifiers[index]
+            let known = archives[descriptor.digest] ?? diffIdentifier.description
+            try configuration.check(layer: index, descriptor.digest, is: known)
+            archives[descriptor.digest] = known
             let created =
                 history.count == manifest.layers.count ? history[index].created : configuration.created
-            let isMissing = !present.contains(descriptor.digest)
+            let isMissing = present[descriptor.digest] == nil
             if descriptor.layerKind == .foreign, needed, isMissing, !seen.contains(descriptor.digest),
                 let why = try whyForeignIsMissing(descriptor, source, opened)
             {
@@ -339,7 +364,7 @@ package struct ImageConverter: Sendable {
                 return nil
             }
             return PlannedLayer(
-                descriptor: descriptor, diffIdentifier: configuration.diffIdentifiers[index],
+                descriptor: descriptor, diffIdentifier: diffIdentifier,
                 created: created.flatMap { Timestamp(rfc3339: $0) } ?? Timestamp(seconds: 0),
                 isNew: needed && isMissing && seen.insert(descriptor.digest).inserted)
         }

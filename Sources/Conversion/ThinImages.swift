@@ -19,10 +19,14 @@ package struct ThinImages: Sendable {
         self.client = client
     }
 
-    /// The name of an image's thin image.
+    /// The name of an image's thin image; nil where nobody said how it is called, and it can't be called as usual: an
+    /// image that comes from no registry, or has no tag.
     ///
-    /// - Throws: `ThinImageError` where that is no image in a registry.
-    package func name(for reference: ImageReference) throws(ThinImageError) -> ImageReference {
+    /// - Throws: `ThinImageError` where it was said, and is no image in a registry.
+    package func name(for reference: ImageReference) throws(ThinImageError) -> ImageReference? {
+        if names == .standard {
+            guard case .registry = reference.source, reference.resolved.tag != nil else { return nil }
+        }
         let text = names.expand(for: reference)
         let name: ImageReference
         do { name = try ImageReference(parsing: text) } catch {
@@ -39,20 +43,21 @@ package struct ThinImages: Sendable {
 
     /// Whether the thin image is in its registry: one request.
     ///
-    /// - Throws: `SourceError`, `ThinImageError`, `Interrupted`.
-    func isPushed(_ digest: String, for reference: ImageReference) throws -> Bool {
-        try client.digest(of: name(for: reference), accepting: ThinImage.mediaType)?.description == digest
+    /// - Throws: `SourceError`, `Interrupted`.
+    func isPushed(_ digest: String, as name: ImageReference) throws -> Bool {
+        try client.digest(of: name, accepting: ThinImage.mediaType)?.description == digest
     }
 
     /// Pushes a thin image.
     ///
-    /// - Returns: its name.
-    /// - Throws: `SourceError`, `ThinImageError`, `Interrupted`.
-    func push(_ image: PushedImage, for reference: ImageReference) throws -> String {
-        let name = try name(for: reference)
-        try client.push(image, as: name)
-        return "\(name.registry)/\(name.repository):\(name.tag ?? "latest")"
-    }
+    /// - Throws: `SourceError`, `Interrupted`.
+    func push(_ image: PushedImage, as name: ImageReference) throws { try client.push(image, as: name) }
+}
+
+/// A thin image that is not in its registry.
+struct MissingThinImage {
+    let name: ImageReference
+    let image: PushedImage
 }
 
 /// A thin image without a name.

@@ -33,8 +33,12 @@ package struct LocalPodmanStore {
         let lock = try OwnedDescriptor(
             opening: "\(directory)/.lock", O_RDWR | O_CREAT | O_CLOEXEC, mode: 0o644)
         try FileLock.waitForRecordLock(lock.raw, path: directory) { _ in }
+        // Of processes that were killed.
+        Files.removeTemporaries(in: directory)
         let digest = try Digest(record.configurationDigest)
-        let created = PodmanStore.time(try ImageConfiguration.decode(configuration).created)
+        let created = PodmanTime.text(
+            try ImageConfiguration.decode(configuration).created.flatMap { Timestamp(rfc3339: $0) })
+        try PodmanReadable.check(configuration: configuration, manifest: manifest)
         var index = try PodmanIndex(reading: PodmanPaths(RepositoryContent(root: directory), at: nil))
         // The original DUCC's id of such a layer: containers that were made over it go on.
         guard let layer = Digest(sha256Hex: SHA256.hex(of: Array("cvmfs-flat-layer:\(digest.hex)".utf8)))

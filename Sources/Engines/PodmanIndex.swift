@@ -25,8 +25,8 @@ struct PodmanIndex {
     /// A layer that is in the store.
     struct LayerName {
         let identifier: String
-        /// What `lower` of a layer over it is.
-        let lower: String
+        /// The short names of this layer and of those beneath it, the nearest first, with their trees.
+        let stack: [(link: String, tree: String)]
     }
 
     /// An image to be entered.
@@ -91,7 +91,7 @@ struct PodmanIndex {
         /// The entries, for whoever has to look at each.
         func values() throws -> [JSONValue] {
             do {
-                if let list = try JSONValue.read(text, limit: PodmanIndex.largestFile).elements {
+                if let list = try JSONValue.read(text, limit: PodmanIndex.largestFile, most: .max).elements {
                     return list
                 }
                 throw RepositoryError(.refused, "it is no list")
@@ -113,9 +113,10 @@ struct PodmanIndex {
     mutating func add(_ layer: Layer, over parent: LayerName?) throws -> LayerName {
         let (id, isThere) = try identifier(of: layer.diffIdentifier, over: parent?.identifier)
         let link = paths.link(of: id)
+        let lower = PodmanPaths.stack(parent?.stack ?? [], under: layer.tree)
         if !isThere || !paths.isWhole(id, link) {
             written.append(CompanionEntry("\(paths.layer(id))/diff", .link(layer.tree)))
-            written += paths.entries(of: id, link, lower: parent?.lower)
+            written += paths.entries(of: id, link, lower: PodmanPaths.lower(lower))
         }
         if !isThere {
             var record: JSONValue = .object([
@@ -128,7 +129,7 @@ struct PodmanIndex {
             record["diff-size"] = layer.size.map { .integer($0) }
             layers.append(record)
         }
-        return LayerName(identifier: id, lower: parent.map { "l/\(link):\($0.lower)" } ?? "l/\(link)")
+        return LayerName(identifier: id, stack: [(link, layer.tree)] + lower)
     }
 
     /// Enters an image: its entry is the only one of its id, and no other has its names. One that has no name left goes,
@@ -174,7 +175,7 @@ struct PodmanIndex {
                 guard list.isChanged else { return [] }
                 let text = try list.line()
                 return [
-                    CompanionEntry("\(paths.list(name)).json", .file(text)),
+                    CompanionEntry("\(paths.list(name)).json", .list(text)),
                     CompanionEntry("\(paths.list(name)).lock", .file(Self.mark(of: text))),
                 ]
             }

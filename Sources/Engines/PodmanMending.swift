@@ -22,7 +22,9 @@ struct PodmanMending {
         self.paths = paths
         for layer in layers {
             // Of an id that is there twice the first counts: its directory was written with that one.
-            guard let id = layer["id"]?.text, parents[id] == nil else { continue }
+            guard let id = layer["id"]?.text, Digest(sha256Hex: id) != nil, parents[id] == nil else {
+                continue
+            }
             parents[id] = .some(layer["parent"]?.text)
             self.layers.append(layer)
         }
@@ -71,15 +73,16 @@ struct PodmanMending {
         return mended
     }
 
-    /// What `lower` of a layer is, by the parents that `layers.json` names; nil for one that has none.
+    /// What `lower` of a layer is, by the parents that `layers.json` names; nil for one that has none. The parents of an
+    /// image that has a layer twice go in a circle, which ends here.
     private func lower(of id: String) -> String? {
-        var links: [String] = []
+        var seen: Set<String> = [id]
+        var stack: [(link: String, tree: String)] = []
         var next = parents[id] ?? nil
-        // More are no layers that anything mounts, but a circle: an image that has a layer twice.
-        while let parent = next, links.count < 500 {
-            links.append("l/\(paths.link(of: parent))")
+        while let parent = next, parents[parent] != nil, seen.insert(parent).inserted {
+            stack.append((paths.link(of: parent), parent))
             next = parents[parent] ?? nil
         }
-        return links.isEmpty ? nil : links.joined(separator: ":")
+        return PodmanPaths.lower(stack)
     }
 }

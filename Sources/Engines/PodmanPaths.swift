@@ -54,6 +54,17 @@ struct PodmanPaths {
         return entries
     }
 
+    /// The layers beneath one, without those that have the same tree: that hides all of them, and the kernel takes no
+    /// directory twice.
+    static func stack(
+        _ layers: [(link: String, tree: String)], under tree: String
+    ) -> [(link: String, tree: String)] { layers.filter { $0.tree != tree } }
+
+    /// What `lower` of a layer is; nil for one that has nothing beneath it.
+    static func lower(_ stack: [(link: String, tree: String)]) -> String? {
+        stack.isEmpty ? nil : stack.map { "l/\($0.link)" }.joined(separator: ":")
+    }
+
     /// Whether a layer's directory has all that podman wants: its short name and its tree lead somewhere.
     func isWhole(_ id: String, _ link: String) -> Bool {
         let names = ["diff", "merged", "empty"].map { "\(layer(id))/\($0)" }

@@ -28,16 +28,20 @@ package struct PodmanStore: ImageCompanion {
     private let created: String
 
     /// - Parameters:
-    ///   - configuration: the image's configuration, the exact bytes.
+    ///   - reference: how the image is called.
+    ///   - configuration: its configuration, the exact bytes.
+    ///   - manifest: its manifest, likewise.
     ///   - created: when the image was made, as it says itself; nil where it doesn't.
-    package init(configuration: [UInt8], created: String?) {
+    /// - Throws: `PodmanProblem` for an image that podman can't read: with it, it would read none.
+    package init(
+        _ reference: ImageReference, configuration: [UInt8], manifest: [UInt8], created: Timestamp?
+    ) throws(PodmanProblem) {
+        try PodmanReadable.check(configuration: configuration, manifest: manifest)
+        for name in Self.names(of: reference) where !PodmanName.isReadable(name) {
+            throw PodmanProblem(description: "podman takes no image of the name \(name)")
+        }
         self.configuration = configuration
-        self.created = Self.time(created)
-    }
-
-    /// A time as podman reads it: anything else than one of RFC 3339 makes it refuse the whole store.
-    static func time(_ text: String?) -> String {
-        (text.flatMap { Timestamp(rfc3339: $0) } ?? Timestamp(seconds: 0)).description
+        self.created = PodmanTime.text(created)
     }
 
     package func entries(
@@ -54,7 +58,7 @@ package struct PodmanStore: ImageCompanion {
                 PodmanIndex.Layer(
                     diffIdentifier: layer.diffIdentifier, blob: layer.descriptor,
                     tree: "../../../\(RepositoryLayout.layerTree(layer.descriptor.digest))",
-                    created: layer.created.description, size: size(layer.descriptor.digest)), over: top)
+                    created: PodmanTime.text(layer.created), size: size(layer.descriptor.digest)), over: top)
         }
         try index.add(
             PodmanIndex.Image(

@@ -17,14 +17,15 @@ package enum SingularityFiles {
             ("singularity", "runscript"), (".run", "actions/run"), (".exec", "actions/exec"),
             (".test", "actions/test"), (".shell", "actions/shell"), ("environment", "env/90-environment.sh"),
         ]
-        return mountPoints.map { FlatAddition($0, .directory) }
-            + ["etc/hosts", "etc/resolv.conf"].map { FlatAddition($0, .file([], 0o644)) }
-            + ["", "/actions", "/env", "/libs"].map {
-                FlatAddition(directory + $0, .directory, replaces: true)
-            }
+        // Singularity's own first: where an image has a link to one of them, that one counts.
+        return ["", "/actions", "/env", "/libs"].map {
+            FlatAddition(directory + $0, .directory, replaces: true)
+        }
             + scripts(settings).map { name, text in
                 FlatAddition("\(directory)/\(name)", .file(Array(text.utf8), 0o755), replaces: true)
             }
+            + mountPoints.map { FlatAddition($0, .directory) }
+            + ["etc/hosts", "etc/resolv.conf"].map { FlatAddition($0, .file([], 0o644)) }
             + links.map { FlatAddition($0, .link("\(directory)/\($1)")) }
     }
 

@@ -75,10 +75,14 @@ package struct ImageConfiguration: Hashable, Sendable {
     private static func settings(_ reader: DocumentReader) throws(ManifestError) -> ImageSettings {
         guard let config = try reader.child("config") else { return ImageSettings() }
         let most = ManifestDocument.mostEntries
+        // Docker takes a text for a list of one.
+        func words(_ key: String) throws(ManifestError) -> [String] {
+            if let word = try? config.string(key) { return [word] }
+            return try config.strings(key, limit: most)
+        }
         return ImageSettings(
-            environment: try config.strings("Env", limit: most),
-            entrypoint: try config.strings("Entrypoint", limit: most),
-            command: try config.strings("Cmd", limit: most))
+            environment: try config.strings("Env", limit: most), entrypoint: try words("Entrypoint"),
+            command: try words("Cmd"))
     }
 
     /// Compares the configuration with the manifest that names it.
@@ -89,6 +93,21 @@ package struct ImageConfiguration: Hashable, Sendable {
             throw ManifestError(
                 "the image configuration has \(diffIdentifiers.count) layers (diff_ids), "
                     + "the manifest has \(manifest.layers.count)")
+        }
+    }
+
+    /// Compares what the configuration says of a layer with what is known of its blob: a layer that is there already must
+    /// be the one that it says, or an image could take another's place.
+    ///
+    /// - Parameters:
+    ///   - layer: the layer, by its index.
+    ///   - archive: the digest of its uncompressed bytes, as it was verified when the blob came.
+    /// - Throws: `ManifestError` where it says something else.
+    package func check(layer: Int, _ blob: Digest, is archive: String) throws(ManifestError) {
+        guard diffIdentifiers[layer].description == archive else {
+            throw ManifestError(
+                "the image configuration says that layer \(blob) is \(diffIdentifiers[layer]) (diff_ids), it is \(quoted(archive))"
+            )
         }
     }
 }

@@ -13,13 +13,7 @@ package enum JSONValue: Codable, Hashable, Sendable {
     case array([JSONValue])
     case object([String: JSONValue])
 
-    /// What is deeper is nobody's configuration: each wrong guess of a value's kind costs what its depth is.
-    private static let deepest = 32
-
     package init(from decoder: any Decoder) throws {
-        guard decoder.codingPath.count <= Self.deepest else {
-            throw JSONError("it goes more than \(Self.deepest) levels deep")
-        }
         let single = try decoder.singleValueContainer()
         // The most frequent kinds first: a wrong guess is an error that is thrown.
         if let text = try JSONText.ifOfKind({ try single.decode(String.self) }) {
@@ -58,10 +52,43 @@ package enum JSONValue: Codable, Hashable, Sendable {
 
     /// Reads one JSON text.
     ///
-    /// - Parameter limit: the most bytes to accept.
+    /// Each wrong guess of a value's kind costs what its depth is, so both are bounded: by more than any image's
+    /// configuration has.
+    ///
+    /// - Parameters:
+    ///   - limit: the most bytes to accept.
+    ///   - most: the most values to accept, those in others included.
     /// - Throws: `JSONError`.
-    package static func read(_ bytes: [UInt8], limit: Int) throws -> JSONValue {
-        try JSONText.read(bytes, limit: limit) { try JSONValue(from: $0) }
+    package static func read(_ bytes: [UInt8], limit: Int, most: Int = 20_000) throws -> JSONValue {
+        let deepest = 32
+        var depth = 0
+        var values = 1
+        var isText = false
+        var isEscaped = false
+        for byte in bytes {
+            if isText {
+                if isEscaped {
+                    isEscaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    isEscaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    isText = false
+                }
+                continue
+            }
+            switch byte {
+            case UInt8(ascii: "\""): isText = true
+            case UInt8(ascii: "["), UInt8(ascii: "{"):
+                depth += 1
+                values += 1
+            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+            case UInt8(ascii: ","): values += 1
+            default: break
+            }
+            guard depth <= deepest else { throw JSONError("it goes more than \(deepest) levels deep") }
+            guard values <= most else { throw JSONError("it has more than \(most) values") }
+        }
+        return try JSONText.read(bytes, limit: limit) { try JSONValue(from: $0) }
     }
 
     /// The value as one line of JSON without its end, keys sorted: equal values are equal bytes.

@@ -77,7 +77,13 @@ private struct AdditionMaker {
             real = EntryName(real: parent + addition.components.suffix(1))
             place = lower.find(real)
         } catch { return warn(Self.problem(name)) }
-        guard let place else { return try make(real.components, addition.kind) }
+        guard let place else {
+            do throws(SystemError) { return try make(real.components, addition.kind) } catch {
+                // A link of the image's leads it to where another addition is.
+                guard [EEXIST, ENOTDIR].contains(error.code) else { throw error }
+                return warn(Self.problem(name))
+            }
+        }
         if case .directory = addition.kind, lower.layers[place.layer].kind(place.node) != .directory,
             lower.linkText(at: place) == nil
         {
@@ -87,7 +93,7 @@ private struct AdditionMaker {
 
     private static func problem(_ name: EntryName) -> String {
         "/\(String(decoding: name.bytes, as: UTF8.self)) can't be made in the flat image, "
-            + "which has a file where a directory is needed: Singularity may miss it"
+            + "which has something else there or on the way to it: Singularity may miss it"
     }
 
     private mutating func make(_ components: [[UInt8]], _ kind: FlatAddition.Kind) throws(SystemError) {

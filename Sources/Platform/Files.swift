@@ -159,7 +159,10 @@ public enum Files {
             guard parent != path, parent != "." else {
                 throw SystemError("create directory", path, code: ENOENT)
             }
+            let isThere = exists(parent, at: directory)
             try makeDirectories(parent, mode: mode, at: directory)
+            // A file system such as /proc says so of what it never makes.
+            guard !isThere else { throw SystemError("create directory", path, code: ENOENT) }
             try makeDirectories(path, mode: mode, at: directory)
         default:
             throw SystemError("create directory", path)

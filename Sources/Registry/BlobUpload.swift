@@ -83,8 +83,16 @@ struct BlobUpload {
         switch response.status {
         case 200..<300 where isLast: return .done
         case 200..<300:
-            retry.advanced(end - offset)
-            return .at(received(response) ?? end, try location(response) ?? address)
+            let received = received(response) ?? end
+            if received > offset {
+                retry.advanced(received - offset)
+            } else {
+                // It took nothing: that may not go on for ever.
+                try wait(
+                    SourceError("\(endpoint.name) takes nothing of what is pushed to \(reference.repository)")
+                )
+            }
+            return .at(received, try location(response) ?? address)
         case 404: return .forgotten
         // It has other bytes than we think.
         case let status where status == 416 || RetryMachine.isTransient(status):

@@ -41,13 +41,21 @@ extension RegistryClient {
     ///
     /// - Throws: `SourceError`, `Interrupted`.
     package func digest(of reference: ImageReference, accepting mediaType: String) throws -> Digest? {
-        var retry = RetryMachine(settings.retry)
-        let ask = Ask(
-            .head, .path("manifests/\(reference.tag ?? "latest")"), [HTTPHeader("Accept", mediaType)],
-            accepting: [404])
-        let response = try send(ask, reference, isForWriting: true, &retry)
-        guard response.status != 404 else { return nil }
-        return response.header("Docker-Content-Digest").flatMap { try? Digest($0) }
+        func ask(_ method: HTTPClient.Method) throws -> HTTPResponse? {
+            var retry = RetryMachine(settings.retry)
+            let ask = Ask(
+                method, .path("manifests/\(reference.tag ?? "latest")"), [HTTPHeader("Accept", mediaType)],
+                accepting: [404])
+            let response = try send(ask, reference, isForWriting: true, &retry)
+            return response.status == 404 ? nil : response
+        }
+        guard let response = try ask(.head) else { return nil }
+        if let told = response.header("Docker-Content-Digest") { return try? Digest(told) }
+        // A registry may leave the header out: then only the bytes tell.
+        guard let bytes = try ask(.get)?.collect(limit: ManifestDocument.largestSize) ?? nil else {
+            return nil
+        }
+        return Digest(sha256Hex: SHA256.hex(of: bytes))
     }
 
     /// Gives an image a name in a registry.

@@ -188,7 +188,11 @@ package final class RegistryClient: Sendable {
         _ ask: Ask, _ reference: ImageReference, _ endpoint: RegistryEndpoint
     ) throws -> (HTTPResponse, Credential?) {
         if case .url(let url) = ask.address, !endpoint.isOwn(url) {
-            // Another host's, such as a store that uploads go to: nothing is shown to it.
+            // Another host's, such as a store that uploads go to: nothing is shown to it, and nothing sent in the clear
+            // that would go to the registry encrypted.
+            guard endpoint.isPlain || url.hasPrefix("https:") else {
+                throw SourceError("\(endpoint.name) sends on from https to \(quoted(url)): refused")
+            }
             let trust = try RegistryTrust.find(String(RegistryEndpoint.host(of: url)), settings)
             return (
                 try http.send(ask.method, url, headers: ask.headers, body: ask.body, trust: trust), nil

@@ -45,7 +45,13 @@ package struct RegistryEndpoint {
     /// Whether an address, that of an answer, is on this host: only there a challenge is the registry's own.
     package func isOwn(_ url: String) -> Bool {
         let url = url.lowercased()
-        return ["https", "http"].contains { url.hasPrefix("\($0)://\(host.lowercased())/") }
+        return [("https", ":443"), ("http", ":80")].contains { scheme, port in
+            guard url.hasPrefix("\(scheme)://") else { return false }
+            func bare(_ host: some StringProtocol) -> Substring {
+                host.hasSuffix(port) ? Substring(host).dropLast(port.utf8.count) : Substring(host)
+            }
+            return bare(Self.host(of: url)) == bare(host.lowercased())
+        }
     }
 
     /// Whether a host is this machine, by its name.

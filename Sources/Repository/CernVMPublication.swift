@@ -172,7 +172,7 @@ final class CernVMPublication: Publication {
         let unannounced = ImageRecord.Unannounced(
             layers: published.map(\.hex),
             flat: plan.contents.flat && (linkChanged || image.flatEntries != nil),
-            podman: plan.contents.podman)
+            podman: plan.entersPodman)
 
         var record = image.record(nil, lost: [])
         let answer = try repository.ingest(
@@ -277,7 +277,6 @@ final class CernVMPublication: Publication {
         var paths = [RepositoryLayout.imageMetadata(plan.reference.publicPath), plan.reference.publicPath]
         paths += layers.map { RepositoryLayout.layer(plan.layers[$0].descriptor.digest) }
         if writesFlat { paths.append(RepositoryLayout.flatImage(plan.configurationDigest)) }
-        if plan.contents.podman { paths.append(RepositoryLayout.podmanImage(plan.configurationDigest)) }
         for path in paths {
             var parent = repository.pathInServer(path)
             repeat {

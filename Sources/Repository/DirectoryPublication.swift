@@ -2,8 +2,8 @@
 //
 // Order is everything here:
 //  1. layers and flat image are complete in staging, and on disk (`syncfs`), before anything is renamed;
-//  2. under the lock: layers, then the flat image, then the public link, then the manifest and our record of it, each
-//     in one step; so what is reachable by a public link, or named by a manifest, is there and whole at any instant, and
+//  2. under the lock: layers, then the flat image, then what engines need (podman's store: whatever a list names is
+//     there before it), then the public link, then the manifest and our record of it, each in one step; so what is reachable by a public link, or named by a manifest, is there and whole at any instant, and
 //     a run that finds a part of this done does the rest;
 //  3. all of it is on disk (`syncfs` again) before the commit returns: only then do events say "published". The record
 //     says that they have yet to, so that a process killed in between doesn't leave an image that nobody was told of.
@@ -77,7 +77,7 @@ final class DirectoryPublication: Publication {
             let isNew = linkChanged || image.flatEntries != nil
             let unannounced = ImageRecord.Unannounced(
                 layers: layers.map(\.hex), flat: isNew && plan.contents.flat,
-                podman: plan.contents.podman)
+                podman: plan.entersPodman)
             // All that takes room comes before the link: a disk that is full leaves the image as it was.
             try stageImageMetadata(unannounced)
             for entry in try image.companionEntries() { try publish(entry) }

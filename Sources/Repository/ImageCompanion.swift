@@ -28,6 +28,8 @@ package struct CompanionEntry: Sendable {
         case directory(isCatalogue: Bool)
         /// A file of mode 0644.
         case file([UInt8])
+        /// One that is on disk before it takes the place of what is there: without it nothing else can be read.
+        case list([UInt8])
         /// A symbolic link of that text.
         case link(String)
     }
@@ -51,6 +53,7 @@ package struct CompanionEntry: Sendable {
         switch kind {
         case .directory: return try Files.makeDirectories(target)
         case .file(let bytes): try Files.replace(temporary, with: bytes, sync: false)
+        case .list(let bytes): try Files.replace(temporary, with: bytes, sync: true)
         case .link(let text):
             guard symlink(text, temporary) == 0 else { throw SystemError("create", temporary) }
         }

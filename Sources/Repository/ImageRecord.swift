@@ -49,6 +49,8 @@ package struct ImageRecord: Codable, Sendable, Equatable {
     package var contents: PublishedContents
     /// The digest of its thin image's manifest, wherever that is pushed; nil where a thin image makes no sense.
     package var thinDigest: String?
+    /// Why the image is not in podman's store though it shall be; nil where it is there, or isn't wanted there.
+    package var podmanProblem: String?
     /// What became visible without the event that tells of it: a process killed in between leaves this, and the next
     /// one tells it.
     package var unannounced: Unannounced?
@@ -75,6 +77,7 @@ package struct ImageRecord: Codable, Sendable, Equatable {
         case configurationDigest = "config_digest"
         case requestedPlatform = "requested_platform"
         case thinDigest = "thin_digest"
+        case podmanProblem = "podman_problem"
     }
 
     /// The layers' archives together, in bytes; nil where one isn't known.

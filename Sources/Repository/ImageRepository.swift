@@ -69,11 +69,18 @@ extension ImageRepository {
         }
     }
 
-    /// Which of an image's layers are there, whole.
+    /// Which of an image's layers are there, whole, and what their archives' digests are, `sha256:…`. One that doesn't
+    /// say that of itself can't be compared with an image's configuration: it is as if it weren't there.
     ///
     /// - Throws: `RepositoryError`, `Interrupted`.
-    package func layers(of manifest: Manifest) throws -> Set<Digest> {
-        try reading { content in Set(manifest.layers.map(\.digest).filter(content.hasLayer)) }
+    package func layers(of manifest: Manifest) throws -> [Digest: String] {
+        try reading { content in
+            let digests = Set(manifest.layers.map(\.digest)).filter(content.hasLayer)
+            return Dictionary(
+                uniqueKeysWithValues: digests.compactMap { digest in
+                    content.facts(of: digest).map { (digest, $0.diffDigest) }
+                })
+        }
     }
 
     /// Whether the flat image of a configuration is there, whole.
@@ -149,6 +156,8 @@ package struct PublicationPlan: Sendable {
     package let created: Timestamp
     /// The digest of the image's thin image; nil where a thin image makes no sense.
     package let thinDigest: Digest?
+    /// Why the image is not in podman's store though it shall be.
+    package let podmanProblem: String?
     /// What else goes into the image's publication.
     package let companions: [any ImageCompanion]
     package let platform: ImagePlatform?
@@ -163,10 +172,14 @@ package struct PublicationPlan: Sendable {
     /// Whether somebody will tell of what becomes visible, and `note` that afterwards.
     package let isAnnounced: Bool
 
+    /// Whether the image goes into podman's store.
+    package var entersPodman: Bool { contents.podman && podmanProblem == nil }
+
     package init(
         reference: ImageReference, referenceDigest: Digest, manifestBytes: [UInt8], manifestDigest: Digest,
         configurationDigest: Digest, flatAdditions: [FlatAddition], created: Timestamp, thinDigest: Digest?,
-        companions: [any ImageCompanion], platform: ImagePlatform?, requestedPlatform: ImagePlatform,
+        podmanProblem: String?, companions: [any ImageCompanion], platform: ImagePlatform?,
+        requestedPlatform: ImagePlatform,
         layers: [PlannedLayer], contents: PublishedContents,
         replacesLayers: Bool, replacesFlat: Bool, isAnnounced: Bool
     ) {
@@ -178,6 +191,7 @@ package struct PublicationPlan: Sendable {
         self.flatAdditions = flatAdditions
         self.created = created
         self.thinDigest = thinDigest
+        self.podmanProblem = podmanProblem
         self.companions = companions
         self.platform = platform
         self.requestedPlatform = requestedPlatform

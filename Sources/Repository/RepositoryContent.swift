@@ -66,10 +66,11 @@ package struct RepositoryContent: Sendable {
     /// Whether an image is in podman's store. Its names were entered with the record: a look into `images.json` for each
     /// image of a long list would cost more than all else that is asked of an unchanged one.
     private func hasPodmanImage(_ record: ImageRecord, _ configuration: Digest) -> Bool {
-        record.contents.podman
-            && ["images.json", "\(configuration.hex)/manifest"].allSatisfy {
-                Files.exists(path("\(RepositoryLayout.podmanImages)/\($0)"))
-            }
+        record.podmanProblem != nil
+            || record.contents.podman
+                && ["images.json", "\(configuration.hex)/manifest"].allSatisfy {
+                    Files.exists(path("\(RepositoryLayout.podmanImages)/\($0)"))
+                }
     }
 
     /// What a layer leaves open.
@@ -82,11 +83,11 @@ package struct RepositoryContent: Sendable {
         return try LayerContext(decoding: bytes)
     }
 
-    /// The length of a layer's archive, as its `layers.json` has it.
-    func size(of digest: Digest) -> Int64? {
+    /// What a layer's `layers.json` says of it; nil where it says nothing.
+    func facts(of digest: Digest) -> LayerFile? {
         let path = path("\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerFactsName)")
         return (try? Files.read(path, limit: 1 << 20))
-            .flatMap { RepositoryJSON.decode([LayerFile].self, from: $0) }?.first?.diffSize
+            .flatMap { RepositoryJSON.decode([LayerFile].self, from: $0) }?.first
     }
 
     /// A layer's `origin.json` with one more image; nil where it has that one.

@@ -86,7 +86,7 @@ final class ServerArchive {
     func add(_ entry: CompanionEntry) throws {
         switch entry.kind {
         case .directory(let isCatalogue): try addDirectory(entry.path, isCatalogue: isCatalogue)
-        case .file(let bytes): try addFile(entry.path, bytes)
+        case .file(let bytes), .list(let bytes): try addFile(entry.path, bytes)
         case .link(let text): try addLink(entry.path, to: text)
         }
     }

@@ -67,16 +67,42 @@ final class StagedImage: Sendable {
     }
 
     /// The length of a layer's archive; nil where it isn't known.
-    func size(of digest: Digest) -> Int64? { stagedLayer(digest)?.layer.size ?? content.size(of: digest) }
+    func size(of digest: Digest) -> Int64? {
+        stagedLayer(digest)?.layer.size ?? content.facts(of: digest)?.diffSize
+    }
 
     /// What goes into the publication besides the image itself: no path twice, which is more than a server takes. The
     /// last one counts.
     ///
-    /// - Throws: what a companion throws.
+    /// - Throws: what a companion throws, `RepositoryError` where something is in the way.
     func companionEntries() throws -> [CompanionEntry] {
-        let entries = try plan.companions.flatMap { try $0.entries(for: plan, size: size, over: content) }
+        let all = try plan.companions.flatMap { try $0.entries(for: plan, size: size, over: content) }
         var paths: Set<String> = []
-        return entries.reversed().filter { paths.insert($0.path).inserted }.reversed()
+        let entries = Array(all.reversed().filter { paths.insert($0.path).inserted }.reversed())
+        try checkWay(of: entries)
+        return entries
+    }
+
+    /// Refuses where something that is no directory is on the way to what shall be made, or a directory in its place: a
+    /// link there would lead out of the repository, and a server damages its catalogue.
+    private func checkWay(of entries: [CompanionEntry]) throws(RepositoryError) {
+        var directories: Set<String> = []
+        for entry in entries {
+            let path = content.path(entry.path)
+            if case .directory = entry.kind {
+                directories.insert(entry.path)
+            } else if Files.isDirectory(path), Files.linkTarget(path) == nil {
+                throw RepositoryError(.refused, "\(path) is in the way: it is a directory")
+            }
+            var parent = Files.parentPath(of: entry.path)
+            while parent != ".", directories.insert(parent).inserted { parent = Files.parentPath(of: parent) }
+        }
+        for directory in directories.sorted() {
+            let path = content.path(directory)
+            if Files.linkTarget(path) != nil || Files.exists(path) && !Files.isDirectory(path) {
+                throw RepositoryError(.refused, "\(path) is in the way: it is no directory")
+            }
+        }
     }
 
     /// The layers' trees, the lowest first.
@@ -141,7 +167,8 @@ final class StagedImage: Sendable {
                     digest: layer.descriptor.digest.description, compressedSize: layer.descriptor.size,
                     size: size(of: layer.descriptor.digest))
             }, files: flatEntries, lost: lost, contents: plan.contents,
-            thinDigest: plan.thinDigest?.description, unannounced: unannounced)
+            thinDigest: plan.thinDigest?.description, podmanProblem: plan.podmanProblem,
+            unannounced: unannounced)
     }
 
     /// Refuses at once what can't fit: the unpacked layers need at least the room of the packed ones.

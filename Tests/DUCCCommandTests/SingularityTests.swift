@@ -223,4 +223,15 @@ struct SingularityFilesTests {
         let warnings = image.errors.split(separator: "\n").filter { $0.contains("Singularity may miss it") }
         #expect(warnings.count == 5, "\(image.errors)")
     }
+
+    @Test(
+        "a link of the image's that leads where another name is made costs that name, and no more",
+        arguments: [
+            ("etc", "singularity"), ("etc", ".run/x"), ("var", ".singularity.d/runscript"), ("tmp", "tmp"),
+        ])
+    func collisions(name: String, target: String) throws {
+        let image = try convert { $0.symbolicLink(name, to: target) }
+        #expect(try text(of: "\(image.flat)/.singularity.d/runscript").hasPrefix("#!/bin/sh"))
+        #expect(Files.linkTarget("\(image.flat)/\(name)") == target)
+    }
 }

@@ -130,8 +130,9 @@ struct TakeoverTests {
         #expect(Files.exists(converting.path("\(layer)/layerfs/etc/.wh.base")))
         try converting.edit { root in
             try Files.makeDirectories("\(root)/\(layer)/.metadata")
+            let archive = "sha256:\(SHA256.hex(of: removing.archive))"
             let facts =
-                #"[{"id":"x","created":"2024-01-01T00:00:00Z","compressed-diff-digest":"x","diff-digest":"x","diff-size":1}]"#
+                #"[{"id":"x","created":"2024-01-01T00:00:00Z","compressed-diff-digest":"x","diff-digest":"\#(archive)","diff-size":1}]"#
             try Files.replace("\(root)/\(layer)/.metadata/layers.json", with: Array(facts.utf8), sync: false)
         }
         let (result, requests) = try convert("http://\(registry.host)/edge/removing:1")

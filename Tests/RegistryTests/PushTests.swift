@@ -136,4 +136,49 @@ struct PushTests {
         try Self.client(chunk: 3000).push(try Self.image(Self.content), as: reference)
         #expect(state.held.withLock { $0 } == Self.content)
     }
+
+    @Test("a registry that takes nothing, and says that all is well, is given up")
+    func stuck() throws {
+        let scripted = try ScriptedServer { request in
+            let location = ("Location", "/upload")
+            switch request.method {
+            case "HEAD": return .init(404)
+            case "PATCH", "GET": return .init(202, [location, ("Range", "0-0")])
+            default: return .init(202, [location])
+            }
+        }
+        let reference = try ImageReference(parsing: "http://\(scripted.host)/push/one:1")
+        let client = Self.client(chunk: 3000)
+        let error = #expect(throws: SourceError.self) {
+            try client.push(Self.image(Self.content), as: reference)
+        }
+        #expect(error?.description.contains("takes nothing of what is pushed") == true)
+        #expect(scripted.requests.count < 20)
+    }
+
+    @Test("a registry that doesn't tell a manifest's digest is asked for the manifest")
+    func noDigest() throws {
+        let scripted = try ScriptedServer {
+            .init(200, body: $0.method == "GET" ? Array("manifest".utf8) : [])
+        }
+        let reference = try ImageReference(parsing: "http://\(scripted.host)/push/one:1")
+        let digest = try Self.client(chunk: 1).digest(of: reference, accepting: Self.mediaType)
+        #expect(digest?.hex == SHA256.hex(of: Array("manifest".utf8)))
+    }
+
+    @Test("an address with the scheme's own port is the registry's own; another port, scheme or host is not")
+    func own() throws {
+        for (name, url, isOwn) in [
+            ("https://h.org/a:1", "https://h.org:443/v2/", true),
+            ("https://h.org:443/a:1", "https://h.org/v2/", true),
+            ("http://h.org/a:1", "http://h.org:80/v2/", true),
+            ("https://h.org/a:1", "https://H.ORG/v2/", true),
+            ("https://h.org/a:1", "https://h.org:444/v2/", false),
+            ("https://h.org/a:1", "https://h.org.evil/", false),
+            ("https://h.org/a:1", "https://user@h.org.evil/", false),
+        ] {
+            let endpoint = RegistryEndpoint(try ImageReference(parsing: name), nil)
+            #expect(endpoint.isOwn(url) == isOwn, "\(name) \(url)")
+        }
+    }
 }

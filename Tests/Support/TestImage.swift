@@ -27,6 +27,8 @@ package struct TestImage: Sendable {
 
     package var layers: [Layer]
     package var architecture = "amd64"
+    /// When it was made.
+    package var created = "2023-11-14T22:13:20Z"
     /// How it is run: the configuration's `config`, as JSON.
     package var settings = #"{"Cmd":["/bin/sh"]}"#
     /// Whether the configuration tells a step of its making for each layer, as all real ones do.
@@ -81,7 +83,7 @@ package struct TestImage: Sendable {
         }
         let identifiers = diffIdentifiers ?? layers.map { "sha256:" + SHA256.hex(of: $0.archive) }
         let configuration = Array(
-            (#"{"created":"2023-11-14T22:13:20Z","architecture":"\#(architecture)","os":"linux","#
+            (#"{"created":"\#(created)","architecture":"\#(architecture)","os":"linux","#
                 + #""config":\#(settings),"rootfs":{"type":"layers","diff_ids":["#
                 + identifiers.map { "\"\($0)\"" }.joined(separator: ",") + "]}\(history)}").utf8)
         let configurationDigest = try Self.add(configuration, to: layout)
@@ -97,7 +99,7 @@ package struct TestImage: Sendable {
 
     private var history: String {
         if !hasHistory { return "" }
-        let step = #"{"created":"2023-11-14T22:13:20Z","created_by":"a test"}"#
+        let step = #"{"created":"\#(created)","created_by":"a test"}"#
         return #","history":["# + layers.map { _ in step }.joined(separator: ",") + "]"
     }
 
