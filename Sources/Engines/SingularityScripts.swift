@@ -88,6 +88,25 @@ enum SingularityScripts {
         }
         """#
 
+    /// Becomes a file of the chosen SCIF app, where one is chosen.
+    private static func app(_ name: String) -> String {
+        #"""
+        case ${APPTAINER_APPNAME:-${SINGULARITY_APPNAME:-}} in
+        '') ;;
+        */* | . | ..)
+            echo "Not a name of an app: ${APPTAINER_APPNAME:-$SINGULARITY_APPNAME}" >&2
+            exit 1
+            ;;
+        *)
+            set -- "/scif/apps/${APPTAINER_APPNAME:-$SINGULARITY_APPNAME}/scif/\#(name)" "$@"
+            if [ -x "$1" ]; then singularity_d_exec "$@"; fi
+            echo "App ${APPTAINER_APPNAME:-$SINGULARITY_APPNAME} has no \#(name) in this container" >&2
+            exit 1
+            ;;
+        esac
+        """#
+    }
+
     /// `apptainer exec`.
     static let exec = #"""
         #!/bin/sh
@@ -114,19 +133,7 @@ enum SingularityScripts {
 
         \#(becoming)
 
-        case ${APPTAINER_APPNAME:-${SINGULARITY_APPNAME:-}} in
-        '') ;;
-        */* | . | ..)
-            echo "Not a name of an app: ${APPTAINER_APPNAME:-$SINGULARITY_APPNAME}" >&2
-            exit 1
-            ;;
-        *)
-            set -- "/scif/apps/${APPTAINER_APPNAME:-$SINGULARITY_APPNAME}/scif/runscript" "$@"
-            if [ -x "$1" ]; then singularity_d_exec "$@"; fi
-            echo "App ${APPTAINER_APPNAME:-$SINGULARITY_APPNAME} has no runscript in this container" >&2
-            exit 1
-            ;;
-        esac
+        \#(app("runscript"))
         if [ -x /.singularity.d/runscript ]; then
             exec /.singularity.d/runscript "$@"
         fi
@@ -189,19 +196,7 @@ enum SingularityScripts {
 
         \#(becoming)
 
-        case ${APPTAINER_APPNAME:-${SINGULARITY_APPNAME:-}} in
-        '') ;;
-        */* | . | ..)
-            echo "Not a name of an app: ${APPTAINER_APPNAME:-$SINGULARITY_APPNAME}" >&2
-            exit 1
-            ;;
-        *)
-            set -- "/scif/apps/${APPTAINER_APPNAME:-$SINGULARITY_APPNAME}/scif/test" "$@"
-            if [ -x "$1" ]; then singularity_d_exec "$@"; fi
-            echo "App ${APPTAINER_APPNAME:-$SINGULARITY_APPNAME} has no test in this container" >&2
-            exit 1
-            ;;
-        esac
+        \#(app("test"))
         if [ -x /.singularity.d/test ]; then
             exec /.singularity.d/test "$@"
         fi

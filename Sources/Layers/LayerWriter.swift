@@ -182,7 +182,7 @@ final class LayerWriter {
                 }
             }
         }
-        if replaced == .whiteout { try marks.markOpaque(base, at: parent.descriptor) }
+        if replaced == .whiteout { try markOpaque(base, at: parent.descriptor) }
         let directory = try OwnedDescriptor(
             opening: base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: parent.descriptor)
         let path = parent.path(of: name.components.last ?? [])
@@ -247,10 +247,15 @@ final class LayerWriter {
         try attributes.apply(entry, toSpecial: base, at: parent, isLink: false)
     }
 
+    private func markOpaque(_ path: [CChar], at directory: CInt) throws(SystemError) {
+        if try marks.markOpaque(path, at: directory) { return }
+        attributes.noteLost("opaque directories for root's overlay mounts")
+    }
+
     private func add(_ whiteout: Whiteout, _ name: EntryName) throws {
         switch whiteout {
         case .auxiliary: return
-        case .opaque: try marks.markOpaque(EntryName.path([]), at: try root.parent(of: name).descriptor)
+        case .opaque: try markOpaque(EntryName.path([]), at: try root.parent(of: name).descriptor)
         case .of(let hidden):
             guard !hidden.isEmpty, hidden != [UInt8(ascii: ".")], hidden != Array("..".utf8) else {
                 throw LayerError.refused("the layer has a whiteout of nothing", entry: name.bytes)
@@ -260,7 +265,7 @@ final class LayerWriter {
             // A whiteout hides lower layers, never what its own layer has, whichever of the two came first.
             switch try Existing(OverlayMarks.cString(hidden), at: directory) {
             case .directory:
-                try marks.markOpaque(OverlayMarks.cString(hidden), at: directory)
+                try markOpaque(OverlayMarks.cString(hidden), at: directory)
                 notes.replacing.insert(parent.path(of: hidden))
             case .whiteout, .other: break
             case .nothing: try marks.makeWhiteout(hidden, at: directory)

@@ -14,19 +14,27 @@ struct OverlayMarks: Sendable {
     /// with `userxattr` reads `user.`.
     static let opaqueAttributes = ["trusted.overlay.opaque", "user.overlay.opaque"]
 
-    /// Marks a directory as hiding everything that lower layers have in it.
+    /// Marks a directory as hiding everything that lower layers have in it, for root's overlay mounts and for those of
+    /// users: an engine without root reads the other attribute.
     ///
+    /// - Returns: whether root's overlay mounts see it.
     /// - Throws: `SystemError`.
-    func markOpaque(_ path: [CChar], at directory: CInt) throws(SystemError) {
+    @discardableResult
+    func markOpaque(_ path: [CChar], at directory: CInt) throws(SystemError) -> Bool {
         let descriptor = try OwnedDescriptor(
             opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory)
+        var set: [String] = []
         for attribute in Self.opaqueAttributes {
-            if fsetxattr(descriptor.raw, attribute, "y", 1, 0) == 0 { return }
+            if fsetxattr(descriptor.raw, attribute, "y", 1, 0) == 0 {
+                set.append(attribute)
+                continue
+            }
             guard errno == ENOTSUP || errno == EPERM else {
                 throw SystemError("mark as opaque", String(decodingCString: path))
             }
         }
-        try makeEmptyFile(Self.cString(Whiteout.opaqueName), at: descriptor.raw)
+        if set.isEmpty { try makeEmptyFile(Self.cString(Whiteout.opaqueName), at: descriptor.raw) }
+        return set.first == Self.opaqueAttributes.first
     }
 
     /// Hides a lower layer's name.

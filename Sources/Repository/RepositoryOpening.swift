@@ -29,7 +29,10 @@ package enum Repositories {
         let path = name.hasPrefix("/cvmfs/") ? name : "/cvmfs/\(name)"
         guard Files.isDirectory(path) else {
             throw RepositoryError(
-                .noSuchRepository, "there is no repository \(path): is it mounted here?")
+                .noSuchRepository,
+                "there is no repository \(path): is it mounted here?"
+                    + (Files.isDirectory(name)
+                        ? " A directory's name begins with /, ./ or ../: ./\(name)" : ""))
         }
         return RepositoryContent(root: path)
     }

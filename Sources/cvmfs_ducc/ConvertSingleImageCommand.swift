@@ -2,7 +2,9 @@
 
 import ArgumentParser
 import Conversion
+import Images
 import Repository
+import Wishes
 
 struct ConvertSingleImageCommand: DUCCCommand {
     static let configuration = CommandConfiguration(
@@ -30,6 +32,22 @@ struct ConvertSingleImageCommand: DUCCCommand {
 
     @OptionGroup var conversion: ConversionArguments
     @OptionGroup var global: GlobalOptions
+
+    func validate() throws {
+        if username != nil, thinImageName == nil {
+            throw ValidationError("--username says who pushes a thin image: --thin-image-name is missing.")
+        }
+        guard let thinImageName else { return }
+        do { _ = try OutputFormat(thinImageName) } catch {
+            throw ValidationError("--thin-image-name: \(error).")
+        }
+        // Variables may make anything of the rest.
+        if !thinImageName.contains("$(") {
+            do { _ = try ImageReference(parsing: thinImageName) } catch {
+                throw ValidationError("--thin-image-name: \(error).")
+            }
+        }
+    }
 
     func execute(_ context: CommandContext) throws -> CInt {
         let reference = try image.reference()

@@ -11,6 +11,7 @@ struct CreatePodmanStoreCommand: DUCCCommand {
     static let configuration = CommandConfiguration(
         commandName: "create-podman-store",
         abstract: "Makes a podman image store on this machine, over an image's flat image in a repository.",
+        usage: "cvmfs_ducc create-podman-store <image> <repository> <directory> [<options>]",
         discussion: """
             The store has one layer for the image, which leads to its flat image: nothing is put over each other when a \
             container starts. It may hold any number of images, and is a few kilobytes long. podman finds it as one of \
@@ -35,6 +36,10 @@ struct CreatePodmanStoreCommand: DUCCCommand {
         guard !reference.tagHasWildcard else {
             throw UsageError(description: "\(reference) means several images: name one tag")
         }
+        guard !directory.isEmpty, !repository.isEmpty else {
+            throw UsageError(
+                description: "create-podman-store takes IMAGE REPOSITORY DIRECTORY: one of them is empty")
+        }
         FileCreationMask.clear()
         let content = try Repositories.mounted(repository)
         let path = "\(RepositoryLayout.imageMetadata(reference.publicPath))/\(RepositoryLayout.manifestName)"
@@ -43,7 +48,8 @@ struct CreatePodmanStoreCommand: DUCCCommand {
         else {
             throw RepositoryError(
                 .refused,
-                "\(content.root) has no flat image of \(reference): convert it first, without --skip-flat")
+                "\(content.root) has no flat image of \(reference): convert it first, without --skip-flat (`cvmfs_ducc list \(repository)` says what is there)"
+            )
         }
         let manifest = try Files.read(content.path(path), limit: ManifestDocument.largestSize)
         let store = Files.absolutePath(directory)
@@ -56,7 +62,7 @@ struct CreatePodmanStoreCommand: DUCCCommand {
             \(store) has \(PodmanStore.names(of: reference)[0]). For podman, in /etc/containers/storage.conf:
 
                 [storage.options]
-                additionalimagestores = ["\(store)"]
+                additionalimagestores = ["\(store.replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))"]
             """)
         return DUCCExit.success
     }

@@ -71,6 +71,32 @@ struct PodmanOddTests {
         #expect(try Podman(over: converting.repository).names().contains("localhost/layout:good"))
     }
 
+    @Test(
+        "what a layer hides stays hidden in the overlay mounts of users, which read other attributes than root's"
+    )
+    func users() throws {
+        let hiding = PodmanStoreTests.layer { tar in
+            tar.file("opt/old/.wh..wh..opq", "")
+            tar.file("opt/old/two", "2")
+        }
+        #expect(try convert([PodmanStoreTests.base, hiding], tag: "1").code == 0)
+        let layers = try runSuccessfully(
+            "jq", ["-r", ".layers[].digest", converting.path(".metadata/localhost/layout:1/manifest.json")]
+        ).split(separator: "\n").map { $0.dropFirst("sha256:".count) }
+        let lower = layers.reversed().map { converting.path(".layers/\($0.prefix(2))/\($0)/layerfs") }
+        let mounted = try TemporaryDirectory()
+        for option in ["ro", "ro,userxattr"] {
+            try runSuccessfully(
+                "mount",
+                [
+                    "-t", "overlay", "overlay", "-o", "\(option),lowerdir=\(lower.joined(separator: ":"))",
+                    mounted.path,
+                ])
+            defer { _ = try? run("umount", [mounted.path]) }
+            #expect(try DirectoryEntry.names(in: mounted.path("opt/old")) == ["two"], "\(option)")
+        }
+    }
+
     @Test("an image whose name podman can't read stays out of its store")
     func names() throws {
         #expect(try convert([PodmanStoreTests.base], tag: "good").code == 0)

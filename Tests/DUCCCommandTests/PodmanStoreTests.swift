@@ -75,6 +75,45 @@ struct PodmanStoreTests {
         #expect(try runSuccessfully("find", [converting.path("podmanStore"), "!", "-perm", "-a+r"]).isEmpty)
     }
 
+    @Test(
+        "an image without a flat one runs, by its name and by its digest, also as podman is set up by default"
+    )
+    func plain() throws {
+        try convert(Self.stacked, tag: "1", "-s")
+        let podman = try Podman(over: converting.repository, usesMetacopy: false)
+        let digest = try #require(try converting.last(.publishPodmanImage)?[.manifestDigest])
+        for name in ["localhost/layout:1", "localhost/layout@\(digest)"] {
+            #expect(
+                try podman.output(of: name, "sh", "-c", "echo /etc/[gt]* /opt/old/*")
+                    == "/etc/third /opt/old/two\n")
+        }
+        #expect(!Files.exists(converting.path("localhost")))
+        for link in try DirectoryEntry.names(in: converting.path("podmanStore/overlay/l")) {
+            #expect(link.wholeMatch(of: /[A-Z2-7]{26}/) != nil)
+            let target = try #require(Files.linkTarget(converting.path("podmanStore/overlay/l/\(link)")))
+            let file = "podmanStore/overlay/\(target.dropFirst("../".count).dropLast("/diff".count))/link"
+            #expect(try text(of: converting.path(file)) == link)
+        }
+    }
+
+    @Test(
+        "an image of forty layers runs; one of more than podman has room for runs from a store of one's own")
+    func many() throws {
+        let layers = (0..<120).map { number in Self.layer { $0.file("etc/which", "\(number)") } }
+        try convert([Self.base] + layers.prefix(39), tag: "40")
+        try convert([Self.base] + layers, tag: "121")
+        let podman = try Podman(over: converting.repository)
+        #expect(try podman.output(of: "localhost/layout:40", "cat", "/etc/which") == "38")
+        let store = converting.directory.path("own")
+        let made = try converting.ducc(
+            ["create-podman-store", "oci:\(converting.layout):121", converting.repository, store],
+            notifying: false)
+        #expect(made.code == 0, "\(made.errors)")
+        #expect(
+            try Podman(over: store, store: nil).output(of: "localhost/layout:121", "cat", "/etc/which")
+                == "119")
+    }
+
     @Test("Docker Hub's images have both of its names; one that is named by its digest runs by that")
     func names() throws {
         let registry = try DockerRegistry()
@@ -146,6 +185,9 @@ struct PodmanStoreTests {
             try podman.output(of: "localhost/layout:two", "cat", "/etc/other", "/etc/common") == "othercommon"
         )
         #expect(try DirectoryEntry.names(in: converting.path("podmanStore/overlay")).count == 4 + 1)
+        let built = try podman.build("localhost/built:1", "FROM localhost/layout:two\nRUN echo x > /etc/x\n")
+        #expect(built.code == 0, "\(built.errors)")
+        #expect(try podman.ownLayers().count == 1)
         // The names that were given stay: a client's containers have them.
         let before = try DirectoryEntry.names(in: converting.path("podmanStore/overlay/l")).sorted()
         try convert([Self.base, other], tag: "three", "-f")
@@ -161,6 +203,9 @@ struct PodmanStoreTests {
         let podman = try Podman(over: converting.repository)
         #expect(try podman.names() == ["localhost/layout:1", "localhost/layout:kept"])
         #expect(try podman.output(of: "localhost/layout:1", "cat", "/etc/other") == "other")
+        #expect(
+            try podman.build("localhost/built:1", "FROM localhost/layout:1\nRUN cat /etc/other\n").code == 0)
+        #expect(try podman("rmi", "localhost/built:1").code == 0)
         try convert([Self.base, other], tag: "kept")
         #expect(try podman.names() == ["localhost/layout:1", "localhost/layout:kept"])
         let images = try text(of: converting.path("podmanStore/overlay-images/images.json"))
@@ -227,12 +272,22 @@ struct PodmanStoreTests {
             ([image, converting.directory.path("none"), store], 104, "there is no repository"),
             ([image, "none.example.org", store], 104, "is it mounted here?"),
             (["https://example.org/a:*", converting.repository, store], 2, "name one tag"),
+            ([image, converting.repository, ""], 2, "one of them is empty"),
         ] {
             let result = try converting.ducc(["create-podman-store"] + arguments, notifying: false)
             #expect(result.code == code && result.errors.contains(words), "\(result.errors)")
             #expect(result.errors.split(separator: "\n").count == 1)
         }
         #expect(!Files.exists(store))
+    }
+
+    @Test("a place in which no directory can be made is said in one line")
+    func noPlace() throws {
+        try convert([Self.base], tag: "1")
+        let result = try converting.ducc(
+            ["create-podman-store", "oci:\(converting.layout):1", converting.repository, "/proc/x"],
+            notifying: false)
+        #expect(result.code == 1 && result.errors.contains("/proc/x"), "\(result.status) \(result.errors)")
     }
 }
 

@@ -70,6 +70,58 @@ struct SingularityTests {
         #expect(compared > 120)
     }
 
+    @Test(
+        "what the caller sets comes first; SCIF apps, libraries of the host's, and the other actions",
+        arguments: ["dash", "bash"])
+    func actions(shell: String) throws {
+        let converting = try Converting()
+        let app = TestImage.Layer(
+            TarBuilder.archive { tar in
+                tar.file(
+                    "scif/apps/one/scif/runscript", "#!/bin/sh\nexec /bin/show app \"$@\"\n", mode: 0o755)
+                tar.file("scif/apps/one/scif/env/90-own.sh", "OWN=1\nexport OWN\n")
+                tar.directory("scif/apps/one/bin")
+                tar.directory("scif/apps/one/lib")
+                tar.file(".singularity.d/libs/libhost.so", "")
+            })
+        var image = TestImage([try Self.root(shell), app])
+        image.settings = #"{"Env":["A=image","B=image","PATH=/bin"],"Cmd":["show"]}"#
+        try image.write(to: converting.layout, tag: "1")
+        #expect(try converting.convert("oci:\(converting.layout):1").code == 0)
+        let root = converting.path("localhost/layout:1")
+
+        let own = try Self.start("run", ["x y"], in: root, ["SINGULARITY_APPNAME=one"])
+        var report = try #require(ShowProgram.Report(own.output), "\(own.errors)")
+        // What the shell of the app's own script exports.
+        for name in ["PWD", "OLDPWD", "SHLVL"] { report.environment[name] = nil }
+        #expect(report.arguments == ["/bin/show", "app", "x y"])
+        #expect(
+            report.environment == [
+                "A": "image", "B": "image", "PATH": "/scif/apps/one/bin:/bin", "OWN": "1",
+                "LD_LIBRARY_PATH": "/scif/apps/one/lib:/.singularity.d/libs", "SCIF_APPS": "/scif/apps",
+                "SCIF_APPNAME": "one", "SCIF_APPROOT": "/scif/apps/one", "SINGULARITY_APPNAME": "one",
+            ])
+        for name in ["two", "../one"] {
+            let result = try Self.start("run", [], in: root, ["APPTAINER_APPNAME=\(name)"])
+            #expect(result.code == 1 && result.errors.contains(name), "\(result.errors)")
+        }
+        let caller = try Self.start(
+            "exec", ["show"], in: root,
+            [
+                "A=caller", "B=", "PATH=/host", "SHLVL=7", "PWD=/somewhere", "LD_LIBRARY_PATH=/host/lib",
+                "SING_USER_DEFINED_PREPEND_PATH=/before", "SING_USER_DEFINED_APPEND_PATH=/behind",
+            ])
+        #expect(
+            ShowProgram.Report(caller.output)?.environment == [
+                "A": "caller", "B": "", "PATH": "/before:/bin:/behind",
+                "LD_LIBRARY_PATH": "/host/lib:/.singularity.d/libs",
+            ], "\(caller.errors)")
+        #expect(try Self.start("test", [], in: root).output == "This container has no test\n")
+        let opened = try Self.start("shell", ["-c", #"echo "$SHELL" "$A""#], in: root)
+        #expect(opened.output == "/bin/sh image\n", "\(opened.errors)")
+        #expect(try Self.start("exec", [], in: root).code == 1)
+    }
+
     /// Starts an action as Singularity does, in a root, with no variable but those given.
     private static func start(
         _ action: String, _ arguments: [String], in root: String, _ environment: [String] = []

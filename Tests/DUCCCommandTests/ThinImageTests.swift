@@ -15,7 +15,7 @@ struct ThinImageTests {
     let written: TestImage.Written
 
     private static let settings = """
-        {"Entrypoint":["/bin/run","a b"],"Cmd":["-c"],"Env":["PATH=/bin","X=a=b"],"User":"1000:10","WorkingDir":"/w",\
+        {"Entrypoint":["/bin/run","a b"],"Cmd":["-c"],"Env":["PATH=/bin","CVMFS_IMAGE=false","X=a=b"],"User":"1000:10","WorkingDir":"/w",\
         "Labels":{"a.b":"c","ü":"\\u2028"},"Volumes":{"/data":{}},"ExposedPorts":{"80/tcp":{}},"StopSignal":"SIGINT",\
         "Healthcheck":{"Test":["CMD","true"],"Interval":30000000000},"Unknown":{"kept":[1,2.5,null,true]}}
         """
@@ -62,7 +62,7 @@ struct ThinImageTests {
         let original = try text(of: "\(converting.layout)/blobs/sha256/\(written.configuration)")
         // jq, since it is none of ours: but for the mark, the layers and the history it is the image's own.
         let filter =
-            #"del(.rootfs, .history) | .config.Env |= (. // [] | map(select(. != "CVMFS_IMAGE=true")))"#
+            #"del(.rootfs, .history) | .config.Env |= (. // [] | map(select(startswith("CVMFS_IMAGE=") | not)))"#
         let own = try converting.directory.write("own.json", original)
         let thin = try converting.directory.write("thin.json", raw)
         #expect(
@@ -75,12 +75,14 @@ struct ThinImageTests {
         let copy = converting.directory.path("copy")
         _ = try skopeo("copy", "--quiet", "--src-tls-verify=false", reference, "dir:\(copy)")
         let manifest = "\(copy)/manifest.json"
+        #expect(try runSuccessfully("jq", [".layers | length", manifest]) == "1\n")
         let layer = try runSuccessfully("jq", ["-r", ".layers[0].digest", manifest]).dropFirst(
             "sha256:".count
         )
         .dropLast()
         let archive = "\(copy)/\(layer)"
         let listing = try runSuccessfully("tar", ["--utc", "-tvf", archive])
+        #expect(listing.split(separator: "\n").count == 1)
         #expect(listing.hasPrefix("-rw-r--r-- ") && listing.hasSuffix(" 1970-01-01 00:00 thin.json\n"))
         let digests = written.layers
         let entries = digests.map { digest in
@@ -107,6 +109,8 @@ struct ThinImageTests {
             #expect(again.output.hasPrefix("unchanged"))
         }
         #expect(requests == ["HEAD /v2/thin/image/manifests/1 200"])
+        let forced = try registry.requests { _ = try convert("-g", "--thin-image-name", name) }
+        #expect(forced == requests)
     }
 
     @Test("the same image makes the same thin image, whenever and however it is converted")
@@ -155,12 +159,20 @@ struct ThinImageTests {
         #expect(actions.count { $0 == "publish_layer" } == 2)
     }
 
-    @Test("a name that is none is a usage error, or its image's failure")
+    @Test("a name that is none is a usage error, or its image's failure where variables made it")
     func badName() throws {
-        let unknown = try convert("--thin-image-name", "$(tga)")
-        #expect(unknown.code == 2 && unknown.errors.contains("did you mean $(tag)?"), "\(unknown.errors)")
-        let result = try convert("--thin-image-name", "oci:/tmp/x:1")
+        for (name, words) in [
+            ("$(tga)", "did you mean $(tag)?"), ("Foo Bar", "--thin-image-name"), ("", "--thin-image-name"),
+        ] {
+            let result = try convert("--thin-image-name", name)
+            #expect(result.code == 2 && result.errors.contains(words), "\(result.errors)")
+        }
+        let nobody = try convert("-u", "somebody")
+        #expect(
+            nobody.code == 2 && nobody.errors.contains("--thin-image-name is missing"), "\(nobody.errors)")
+        let result = try convert("--thin-image-name", "$(registry)/UPPER/$(repository):$(tag)")
         #expect(result.code == 1 && result.errors.contains("can't be named"), "\(result.errors)")
+        #expect(!Files.exists(converting.path(".layers")))
     }
 }
 

@@ -71,6 +71,8 @@ struct PushTests {
     private final class Breaking: Sendable {
         let held = Mutex<[UInt8]>([])
         let calls = Mutex<[String]>([])
+        /// The only address that the next request may go to.
+        let next = Mutex("")
     }
 
     /// How an upload goes wrong once.
@@ -100,9 +102,22 @@ struct PushTests {
             }
             let body = request.content
             let path = "/upload/\(count)?_state=a%2Fb"
+            let isUpload = ["GET", "PATCH"].contains(request.method) || request.target.contains("digest=")
+            let expected = state.next.withLock { $0 }
+            if isUpload, !request.target.hasPrefix(expected), !request.target.hasPrefix("/moved\(expected)") {
+                return .init(404)
+            }
             let location = (
                 "Location", fault == .relative ? path : "http://\(request.headers["host"] ?? "")\(path)"
             )
+            let patches = state.calls.withLock { $0.count { $0.hasPrefix("PATCH") } }
+            let isFirst = request.method == "PATCH" && patches == 2
+            // What the client is told of, and not what is lost on the way.
+            let isTold = !isFirst || [.relative, .redirected].contains(fault)
+            if isTold, fault != .redirected || request.method != "PATCH" || request.target.hasPrefix("/moved")
+            {
+                state.next.withLock { $0 = path }
+            }
             switch request.method {
             case "HEAD": return .init(404)
             case "POST":
@@ -112,7 +127,6 @@ struct PushTests {
                 let held = state.held.withLock { $0.count }
                 return .init(204, [location, ("Range", "0-\(max(0, held - 1))")])
             case "PATCH":
-                let isFirst = state.calls.withLock { $0.count { $0.hasPrefix("PATCH") } } == 2
                 if fault == .redirected, !request.target.hasPrefix("/moved") {
                     return .init(307, [("Location", "/moved\(request.target)")])
                 }
@@ -135,6 +149,11 @@ struct PushTests {
         let reference = try ImageReference(parsing: "http://\(scripted.host)/push/one:1")
         try Self.client(chunk: 3000).push(try Self.image(Self.content), as: reference)
         #expect(state.held.withLock { $0 } == Self.content)
+        let calls = state.calls.withLock { $0.map { $0.prefix { $0 != " " } } }
+        let begun = calls.count { $0 == "POST" }
+        #expect(begun == (fault == .forgotten ? 2 : 1), "\(calls)")
+        let asked = [.partial, .unanswered, .shifted].contains(fault) ? 1 : 0
+        #expect(calls.count { $0 == "GET" } == asked, "\(calls)")
     }
 
     @Test("a registry that takes nothing, and says that all is well, is given up")

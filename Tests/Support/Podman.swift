@@ -19,7 +19,10 @@ package final class Podman: Sendable {
     /// - Parameters:
     ///   - repository: a directory; it is seen through a mount that can't be written to.
     ///   - store: where the store is in it; nil: it is one.
-    package init(over repository: String, store: String? = "podmanStore") throws {
+    ///   - usesMetacopy: whether overlay mounts have `metacopy=on`, as README has it for those who build.
+    package init(
+        over repository: String, store: String? = "podmanStore", usesMetacopy: Bool = true
+    ) throws {
         guard let runtime = Self.runtime else {
             throw SupportError("neither crun nor runc runs a container here")
         }
@@ -29,7 +32,8 @@ package final class Podman: Sendable {
         try runSuccessfully("mount", ["--bind", repository, mounted])
         try runSuccessfully("mount", ["-o", "remount,bind,ro", mounted])
         environment = try Self.environment(
-            in: directory, store: mounted + (store.map { "/\($0)" } ?? ""), runtime: runtime)
+            in: directory, store: mounted + (store.map { "/\($0)" } ?? ""), runtime: runtime,
+            usesMetacopy: usesMetacopy)
     }
 
     deinit {
@@ -106,7 +110,7 @@ package final class Podman: Sendable {
     }
 
     private static func environment(
-        in directory: TemporaryDirectory, store: String?, runtime: String
+        in directory: TemporaryDirectory, store: String?, runtime: String, usesMetacopy: Bool = true
     ) throws -> [String: String] {
         // What README tells a client's administrator to write.
         let storage = try directory.write(
@@ -119,7 +123,7 @@ package final class Podman: Sendable {
             [storage.options]
             additionalimagestores = [\(store.map { "\"\($0)\"" } ?? "")]
             [storage.options.overlay]
-            mountopt = "nodev,metacopy=on"
+            mountopt = "nodev\(usesMetacopy ? ",metacopy=on" : "")"
             """)
         // A machine's fixed limits and old control groups are no matter of the images'.
         let engine = try directory.write(
