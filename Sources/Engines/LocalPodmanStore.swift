@@ -21,11 +21,17 @@ package struct LocalPodmanStore {
     ///   - manifest: the exact bytes.
     ///   - configuration: the exact bytes.
     ///   - flat: where its flat image is, absolute.
-    /// - Throws: `RepositoryError` where what is there is no store, `SystemError`, `ManifestError`, `EncodingError`.
+    /// - Throws: `PodmanProblem` for an image that podman can't read, `RepositoryError` where what is there is no store,
+    ///   `SystemError`, `ManifestError`, `EncodingError`, `Interrupted`.
     package func add(
         _ reference: ImageReference, _ record: ImageRecord, manifest: [UInt8], configuration: [UInt8],
         flat: String
     ) throws {
+        let names = PodmanStore.names(of: reference)
+        try PodmanReadable.check(names, configuration: configuration, manifest: manifest)
+        let created = try ImageConfiguration.decode(configuration).created.flatMap { Timestamp(rfc3339: $0) }
+        let time = (created ?? Timestamp(seconds: 0)).description
+        let digest = try Digest(record.configurationDigest)
         for part in ["overlay/l", "overlay-images", "overlay-layers"] {
             try Files.makeDirectories("\(directory)/\(part)")
         }
@@ -35,25 +41,18 @@ package struct LocalPodmanStore {
         try FileLock.waitForRecordLock(lock.raw, path: directory) { _ in }
         // Of processes that were killed.
         Files.removeTemporaries(in: directory)
-        let digest = try Digest(record.configurationDigest)
-        let created = PodmanTime.text(
-            try ImageConfiguration.decode(configuration).created.flatMap { Timestamp(rfc3339: $0) })
-        try PodmanReadable.check(configuration: configuration, manifest: manifest)
         var index = try PodmanIndex(reading: PodmanPaths(RepositoryContent(root: directory), at: nil))
         // The original DUCC's id of such a layer: containers that were made over it go on.
-        guard let layer = Digest(sha256Hex: SHA256.hex(of: Array("cvmfs-flat-layer:\(digest.hex)".utf8)))
-        else {
-            return
-        }
-        let name = try index.add(
+        let identifier = SHA256.hex(of: Array("cvmfs-flat-layer:\(digest.hex)".utf8))
+        let layer = try index.add(
             PodmanIndex.Layer(
-                diffIdentifier: layer, blob: nil, tree: flat, created: created, size: record.size ?? 0),
-            over: nil)
+                diffIdentifier: try Digest("sha256:\(identifier)"), blob: nil, tree: flat, created: time,
+                size: record.size ?? 0), over: nil)
         try index.add(
             PodmanIndex.Image(
                 configuration: digest, configurationBytes: configuration, manifestBytes: manifest,
-                manifest: try Digest(record.manifestDigest), names: PodmanStore.names(of: reference),
-                layer: name.identifier, created: created))
+                manifest: try Digest(record.manifestDigest), names: names, layer: layer.identifier,
+                created: time))
         for entry in try index.entries() {
             try entry.place(in: directory, by: "\(directory)/.entry")
         }

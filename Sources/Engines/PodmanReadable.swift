@@ -64,9 +64,14 @@ enum PodmanReadable {
     ])
 
     /// - Throws: `PodmanProblem`.
-    static func check(configuration bytes: [UInt8], manifest: [UInt8]) throws(PodmanProblem) {
-        try check(bytes, configuration, "configuration")
+    static func check(
+        _ names: [String], configuration: [UInt8], manifest: [UInt8]
+    ) throws(PodmanProblem) {
+        try check(configuration, self.configuration, "configuration")
         try check(manifest, self.manifest, "manifest")
+        for name in names where !PodmanName.isReadable(name) {
+            throw PodmanProblem(description: "podman takes no image of the name \(name)")
+        }
     }
 
     private static func check(_ bytes: [UInt8], _ kind: Kind, _ what: String) throws(PodmanProblem) {
@@ -99,14 +104,8 @@ enum PodmanReadable {
     }
 }
 
-/// Times as Go reads and writes them (RFC 3339, years of four digits).
+/// Times as Go reads them, and writes them again (RFC 3339, years of four digits).
 enum PodmanTime {
-    /// A time for podman's lists: the beginning of 1970 for one that it can't read.
-    static func text(_ time: Timestamp?) -> String {
-        let text = (time ?? Timestamp(seconds: 0)).description
-        return isReadable(text) ? text : Timestamp(seconds: 0).description
-    }
-
     /// Whether Go reads a text as a time, and writes it again.
     static func isReadable(_ text: String) -> Bool {
         guard

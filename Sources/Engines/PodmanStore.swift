@@ -36,12 +36,10 @@ package struct PodmanStore: ImageCompanion {
     package init(
         _ reference: ImageReference, configuration: [UInt8], manifest: [UInt8], created: Timestamp?
     ) throws(PodmanProblem) {
-        try PodmanReadable.check(configuration: configuration, manifest: manifest)
-        for name in Self.names(of: reference) where !PodmanName.isReadable(name) {
-            throw PodmanProblem(description: "podman takes no image of the name \(name)")
-        }
+        try PodmanReadable.check(
+            Self.names(of: reference), configuration: configuration, manifest: manifest)
         self.configuration = configuration
-        self.created = PodmanTime.text(created)
+        self.created = (created ?? Timestamp(seconds: 0)).description
     }
 
     package func entries(
@@ -58,7 +56,7 @@ package struct PodmanStore: ImageCompanion {
                 PodmanIndex.Layer(
                     diffIdentifier: layer.diffIdentifier, blob: layer.descriptor,
                     tree: "../../../\(RepositoryLayout.layerTree(layer.descriptor.digest))",
-                    created: PodmanTime.text(layer.created), size: size(layer.descriptor.digest)), over: top)
+                    created: layer.created.description, size: size(layer.descriptor.digest)), over: top)
         }
         try index.add(
             PodmanIndex.Image(

@@ -56,7 +56,7 @@ private struct WishListReader {
         try checkVersion()
         let repository = try self.repository()
         return WishList(
-            version: 1, user: try text("user"), repository: repository, outputFormat: try outputFormat(),
+            version: 1, user: try user(), repository: repository, outputFormat: try outputFormat(),
             inputs: try inputs(), ignoreErrors: try ignoreErrors(), warnings: warnings)
     }
 
@@ -125,12 +125,26 @@ private struct WishListReader {
         return name
     }
 
+    private func user() throws(YAMLError) -> String? {
+        guard let name = try text("user"), let node = value("user") else { return nil }
+        guard !name.isEmpty, !name.contains(":") else {
+            throw YAMLError(
+                file: file, at: node.position, "user is \(quoted(name)): it takes a name without ':'")
+        }
+        return name
+    }
+
     private func outputFormat() throws(YAMLError) -> OutputFormat {
         guard let text = try text("output_format"), let node = value("output_format") else {
             return .standard
         }
         do throws(OutputFormatError) {
-            return try OutputFormat(text)
+            let format = try OutputFormat(text)
+            // What variables make of it is seen with each image.
+            guard text.contains("$(") || (try? ImageReference(parsing: text)) != nil else {
+                throw OutputFormatError("\(quoted(text)) is no REGISTRY/REPOSITORY:TAG")
+            }
+            return format
         } catch { throw YAMLError(file: file, at: node.position, "output_format: \(error)") }
     }
 

@@ -306,5 +306,17 @@ struct PodmanServerTests {
         #expect(try podman.output(of: "localhost/layout:1", "sh", "-c", "echo /etc/*") != "")
         #expect(!(try podman.output(of: "localhost/layout:1", "sh", "-c", "echo /etc/*").contains("gone")))
         #expect(try runSuccessfully("find", [converting.path("podmanStore"), "!", "-perm", "-a+r"]).isEmpty)
+
+        // As a client has it mounted.
+        let store = converting.directory.path("own")
+        let made = try converting.ducc(
+            ["create-podman-store", "oci:\(converting.layout):1", server.name, store], notifying: false)
+        #expect(made.code == 0, "\(made.errors)")
+        let flat = try #require(
+            try runSuccessfully("find", [store, "-name", "diff", "-printf", "%l"]).split(separator: "\n")
+                .first)
+        #expect(flat.hasPrefix("/cvmfs/\(server.name)/.flat/"))
+        let local = try Podman(over: store, store: nil)
+        #expect(!(try local.output(of: "localhost/layout:1", "sh", "-c", "echo /etc/*").contains("gone")))
     }
 }

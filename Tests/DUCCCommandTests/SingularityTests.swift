@@ -120,6 +120,14 @@ struct SingularityTests {
         let opened = try Self.start("shell", ["-c", #"echo "$SHELL" "$A""#], in: root)
         #expect(opened.output == "/bin/sh image\n", "\(opened.errors)")
         #expect(try Self.start("exec", [], in: root).code == 1)
+        // Where it is the first process that waits, as in an instance.
+        let started = try run(
+            "unshare",
+            [
+                "--pid", "--fork", "/usr/sbin/chroot", root, "/bin/sh", "-c",
+                "/bin/sh /.singularity.d/actions/start; echo $?",
+            ])
+        #expect(started.output == "0\n" && started.errors.isEmpty, "\(started.errors)")
     }
 
     /// Starts an action as Singularity does, in a root, with no variable but those given.

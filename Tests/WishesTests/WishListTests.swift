@@ -146,6 +146,14 @@ struct WishListTests {
                 "wishes.yaml:3:16: a pattern of ignoreErrors must be text, this is a list"
             ),
             (
+                "cvmfs_repo: a.b\ninput: []\nuser: 'a:b'",
+                "wishes.yaml:3:7: user is 'a:b': it takes a name without ':'"
+            ),
+            (
+                "cvmfs_repo: a.b\ninput: []\noutput_format: not a name",
+                "wishes.yaml:3:16: output_format: 'not a name' is no REGISTRY/REPOSITORY:TAG"
+            ),
+            (
                 "cvmfs_repo: a.b\ninput: []\noutput_format: $(tga)",
                 "wishes.yaml:3:16: output_format: the variable '$(tga)' does not exist; did you mean $(tag)?"
             ),
