@@ -144,29 +144,27 @@ public enum Files {
     public static func makeDirectories(
         _ path: String, mode: mode_t = 0o755, at directory: CInt = currentDirectory
     ) throws(SystemError) {
-        if mkdirat(directory, path, mode) == 0 {
-            // A umask may have taken bits away.
-            guard fchmodat(directory, path, mode, 0) == 0 else { throw SystemError("set the mode of", path) }
-            return
-        }
-        switch errno {
-        case EEXIST:
-            guard isDirectory(path, at: directory) else {
-                throw SystemError("create directory", path, code: ENOTDIR)
-            }
-        case ENOENT:
+        guard mkdirat(directory, path, mode) != 0 else { return try setMode(mode, of: path, at: directory) }
+        if errno == ENOENT {
             let parent = parentPath(of: path)
             guard parent != path, parent != "." else {
                 throw SystemError("create directory", path, code: ENOENT)
             }
-            let isThere = exists(parent, at: directory)
             try makeDirectories(parent, mode: mode, at: directory)
-            // A file system such as /proc says so of what it never makes.
-            guard !isThere else { throw SystemError("create directory", path, code: ENOENT) }
-            try makeDirectories(path, mode: mode, at: directory)
-        default:
-            throw SystemError("create directory", path)
+            // Once more only: a file system such as /proc says ENOENT of what it never makes.
+            guard mkdirat(directory, path, mode) != 0 else {
+                return try setMode(mode, of: path, at: directory)
+            }
         }
+        guard errno == EEXIST else { throw SystemError("create directory", path) }
+        guard isDirectory(path, at: directory) else {
+            throw SystemError("create directory", path, code: ENOTDIR)
+        }
+    }
+
+    /// A umask may have taken bits away.
+    private static func setMode(_ mode: mode_t, of path: String, at directory: CInt) throws(SystemError) {
+        guard fchmodat(directory, path, mode, 0) == 0 else { throw SystemError("set the mode of", path) }
     }
 
     /// Whether a directory is there, symbolic links followed.

@@ -72,8 +72,8 @@ struct LinkLimitTests {
         let script = """
             truncate -s 1G "$0" && mkfs.ext4 -q -N 200000 "$0" && mkdir "$0.d" && mount -o loop "$0" "$0.d" &&
             "$1" convert-single-image "oci:$2:1" "$0.d/repository" >&2 &&
-            cd "$0.d/repository/localhost/layout:1/" && find . -type f | wc -l &&
-            find . -type f -exec cat {} + | tr -d '\\n' | wc -c && stat -c %h file
+            cd "$0.d/repository/localhost/layout:1/" && find . -maxdepth 1 -type f | wc -l &&
+            find . -maxdepth 1 -type f -exec cat {} + | tr -d '\\n' | wc -c && stat -c %h file
             """
         let output = try runSuccessfully(
             "unshare", ["-m", "sh", "-c", script, disk, Programs.ducc, layout],

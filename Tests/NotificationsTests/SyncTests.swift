@@ -17,15 +17,19 @@ struct SyncTests {
     }
 
     /// Notes events and syncs of the file; a sync takes so long and ends so.
+    ///
+    /// - Parameter writes: how many events there are before the first sync ends, however long they take.
     private func noting(
-        milliseconds: Int = 0, onlyFirst: Bool = false, error: String = "0"
+        milliseconds: Int = 0, onlyFirst: Bool = false, writes: Int = 0, error: String = "0"
     ) throws -> Interposed {
         try Interposed(
             """
+            static int writes;
             ssize_t write(int descriptor, const void *bytes, size_t count) {
                 ssize_t (*next)(int, const void *, size_t) = dlsym(RTLD_NEXT, "write");
                 ssize_t written = next(descriptor, bytes, count);
                 if (isStream(descriptor)) noteAction(bytes, count);
+                if (isStream(descriptor)) __atomic_add_fetch(&writes, 1, __ATOMIC_SEQ_CST);
                 return written;
             }
             int fdatasync(int descriptor) {
@@ -34,6 +38,7 @@ struct SyncTests {
                 note("sync");
                 static int n;
                 if (n++ == 0 || !\(onlyFirst ? 1 : 0)) usleep(\(milliseconds * 1000));
+                for (int turn = 0; turn < 30000 && __atomic_load_n(&writes, __ATOMIC_SEQ_CST) < \(writes); turn++) usleep(1000);
                 int result = next(descriptor);
                 note("synced");
                 if (\(error)) { errno = \(error); return -1; }
@@ -131,7 +136,7 @@ struct SyncTests {
     @Test("a sync that fails has failed for each event it was for: the system tells it only once")
     func sharedFailure() throws {
         // While the first sync runs, the other threads' events come to wait for the second, which fails.
-        let noted = try noting(milliseconds: 300, onlyFirst: true, error: "n == 2 ? EIO : 0")
+        let noted = try noting(onlyFirst: true, writes: 8, error: "n == 2 ? EIO : 0")
         let result = try emit(
             ["--count", "2", "--threads", "8", "--publish", "--sync", "publish"], noted)
         #expect(result.code == 0)

@@ -33,6 +33,18 @@ struct PlatformTests {
         #expect(child.wait() == .signalled(SIGKILL))
     }
 
+    @Test(
+        "directories that several make at a time are there for each of them; what can't be made is an error")
+    func directories() throws {
+        let directory = try TemporaryDirectory.inMemory()
+        for round in 0..<200 {
+            try Threads.forEach(4, width: 4) { _ in
+                try Files.makeDirectories(directory.path("\(round)/one/two/three"))
+            }
+        }
+        #expect(throws: SystemError.self) { try Files.makeDirectories("/proc/nobody/makes/this") }
+    }
+
     @Test("a tree is removed whatever its modes and depth, and no link is followed")
     func removeTree() throws {
         let directory = try TemporaryDirectory()

@@ -135,6 +135,8 @@ package final class Podman: Sendable {
             runtime = "\(runtime)"
             cgroup_manager = "cgroupfs"
             events_logger = "none"
+            lock_type = "file"
+            tmp_dir = "\(directory.path("libpod"))"
             """)
         return ["CONTAINERS_STORAGE_CONF": storage, "CONTAINERS_CONF": engine]
     }
