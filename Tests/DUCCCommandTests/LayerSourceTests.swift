@@ -96,7 +96,7 @@ struct LayerSourceTests {
 
     @Test(
         "a layer that is shorter, longer, endless or another one than the manifest says is refused, and nothing published",
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(40)),
         arguments: [
             ("shorter", "bytes, but the manifest says"), ("longer", "is longer than the"),
             ("endless", "is longer than the"), ("other", "has other bytes"),

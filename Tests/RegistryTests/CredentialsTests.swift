@@ -160,7 +160,7 @@ struct CredentialsTests {
         #expect(complaint.contains(text) && complaint.contains("docker-credential-bad"), "says: \(complaint)")
     }
 
-    @Test("a helper that hangs is killed in the end, with what it started", .timeLimit(.minutes(1)))
+    @Test("a helper that hangs is killed in the end, with what it started", .timeLimit(.minutes(40)))
     func hangingHelper() throws {
         let home = try TemporaryDirectory()
         try home.write(

