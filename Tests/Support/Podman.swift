@@ -37,8 +37,18 @@ package final class Podman: Sendable {
     }
 
     deinit {
-        _ = try? callAsFunction("rm", "--all", "--force", "--time", "0")
-        for path in [directory.path("graph/overlay"), directory.path("run"), mounted] {
+        Self.tearDown(directory, environment)
+        _ = try? run("umount", ["--recursive", "--quiet", mounted])
+    }
+
+    /// Ends what podman left running, and its mounts. Behind each container a process of its own clears up, which mounts
+    /// again what it needs: it comes first.
+    private static func tearDown(_ directory: TemporaryDirectory, _ environment: [String: String]) {
+        _ = try? run("podman", ["rm", "--all", "--force", "--time", "0"], environment: environment)
+        try? waitUntil("no process of podman's is left") {
+            try run("pgrep", ["-f", directory.path]).code != 0
+        }
+        for path in [directory.path("graph/overlay"), directory.path("run")] {
             _ = try? run("umount", ["--recursive", "--quiet", path])
         }
     }
@@ -151,7 +161,7 @@ package final class Podman: Sendable {
             "podman",
             ["run", "--rm", "--network", "none", "--rootfs", directory.path("root"), "/bin/busybox", "true"],
             environment: environment)
-        _ = try? run("umount", ["--recursive", "--quiet", directory.path("graph/overlay")])
+        tearDown(directory, environment)
         return result?.code == 0
     }
 }
