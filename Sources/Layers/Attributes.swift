@@ -17,6 +17,14 @@ package struct LostAttributes: Sendable, Equatable {
         if count > 0 { counts[what, default: 0] += count }
     }
 
+    /// Notes the attributes that a server does not keep of an inode.
+    mutating func note(unsupportedBits bits: UInt16) {
+        if bits == 0 { return }
+        for (index, phrase) in AttributeWriter.phrases.enumerated() where bits & 1 << UInt16(index) != 0 {
+            note(phrase)
+        }
+    }
+
     /// Notes that the marks of opaque directories are kept for flat images only.
     package mutating func noteOpaqueDirectories(_ count: Int) {
         note(
@@ -93,17 +101,38 @@ struct AttributeWriter {
 
     /// Gives an open directory the entry's owner and extended attributes.
     ///
+    /// - Parameter isNew: whether it was made for this entry; one that an earlier entry named loses what that gave it.
     /// - Returns: what it gets at the end.
     /// - Throws: `SystemError`.
     mutating func apply(
-        _ entry: TarEntry, toDirectory descriptor: CInt
+        _ entry: TarEntry, toDirectory descriptor: CInt, isNew: Bool
     ) throws(SystemError) -> DirectoryAttributes {
+        if !isNew { try clear(descriptor) }
         try setOwner(entry, descriptor)
         let defaultACL = try writeExtendedAttributes(entry) { name, value in
             fsetxattr(descriptor, name, value.baseAddress, value.count, 0)
         }
         return DirectoryAttributes(
             mode: permissions(entry, isDirectory: true), modified: entry.modified, defaultACL: defaultACL)
+    }
+
+    /// Gives a directory the owner that a new one has, and takes its extended attributes, but for overlayfs' marks.
+    private func clear(_ descriptor: CInt) throws(SystemError) {
+        if privileged, fchown(descriptor, user, group) != 0 { throw SystemError("set the owner") }
+        let size = flistxattr(descriptor, nil, 0)
+        guard size > 0 else { return }
+        var list = [CChar](repeating: 0, count: size)
+        let length = flistxattr(descriptor, &list, size)
+        guard length >= 0 else { throw SystemError("list extended attributes") }
+        for name in list[..<length].split(separator: 0) {
+            let attribute = Array(name) + [0]
+            if OverlayMarks.opaqueAttributes.contains(String(decodingCString: attribute)) { continue }
+            // What the file system itself adds (security.selinux …) may not be ours to remove.
+            guard
+                fremovexattr(descriptor, attribute) == 0 || errno == EPERM || errno == EACCES
+                    || errno == ENOTSUP
+            else { throw SystemError("remove an extended attribute") }
+        }
     }
 
     /// Gives a directory, once everything in it is made, what had to wait.
@@ -213,7 +242,7 @@ struct AttributeWriter {
             }
             // An image that brings overlayfs' own marks would redirect lookups on every node that mounts it.
             if Self.isOurs(text) {
-                refused.append("overlayfs' and unpackers' own attributes, which images may not set")
+                refused.append(Self.marksPhrase)
                 return
             }
             if write(name, value) == 0 { return }
@@ -231,26 +260,20 @@ struct AttributeWriter {
         name.hasPrefix("trusted.overlay.") || name.hasPrefix("user.overlay.") || name == rootlessAttribute
     }
 
-    /// The owner that an unprivileged unpacker noted for a file; nil where it noted none.
-    static func notedOwner(of path: [CChar]) -> (user: uid_t, group: uid_t)? {
-        var message = [UInt8](repeating: 0, count: 64)
-        let count = lgetxattr(path, rootlessAttribute, &message, message.count)
-        guard count > 0 else { return nil }
-        var owner: (user: uid_t, group: uid_t) = (0, 0)
-        var bytes = message[..<count]
-        while let field = bytes.popFirst() {
-            var value: UInt64 = 0
-            var shift = UInt64(0)
-            while let byte = bytes.popFirst(), shift < 64 {
-                value |= UInt64(byte & 0x7f) << shift
-                shift += 7
-                if byte & 0x80 == 0 { break }
-            }
-            // "Not changed" is the unpacker itself.
-            let number = uid_t(truncatingIfNeeded: value) == .max ? 0 : uid_t(truncatingIfNeeded: value)
-            if field == 0x08 { owner.user = number } else if field == 0x10 { owner.group = number }
-        }
-        return owner
+    private static let marksPhrase = "overlayfs' and unpackers' own attributes, which images may not set"
+
+    /// All phrases for attributes, in the order of their bits in `LayerInodes.Inode.unsupported`.
+    static let phrases: [String] =
+        known.sorted()
+        + (["user.", "trusted.", "security.", "system.", "of unknown kinds, "].map {
+            "extended attributes \($0)*"
+        })
+        + [marksPhrase]
+
+    /// The bit of the phrase for an attribute that is not kept.
+    static func bit(ofPhraseFor name: String) -> UInt16 {
+        let phrase = isOurs(name) ? marksPhrase : phrase(name)
+        return phrases.firstIndex(of: phrase).map { 1 << UInt16($0) } ?? 0
     }
 
     /// What a lost attribute is called.

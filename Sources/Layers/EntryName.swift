@@ -1,6 +1,7 @@
 // Names in an archive, taken apart before anything is done with them.
 
 import Glibc
+import Images
 
 /// An entry's name as components beneath the layer's root.
 ///
@@ -54,6 +55,12 @@ struct EntryName: Equatable {
 
     /// The whole path, as in an archive.
     var bytes: [UInt8] { Array(components.joined(separator: [UInt8(ascii: "/")])) }
+
+    /// The last component; empty for the root.
+    var last: [UInt8] { components.last ?? [] }
+
+    /// For people: quoted, with what a terminal would obey spelled out.
+    var quoted: String { Images.quoted(String(decoding: bytes, as: UTF8.self)) }
 
     /// The parent's path as a C string, "." for the root.
     var parentPath: [CChar] { Self.path(components.dropLast()) }

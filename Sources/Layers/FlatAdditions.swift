@@ -36,107 +36,107 @@ extension FlatTree {
     ///
     /// - Parameters:
     ///   - additions: parents before what is in them.
-    ///   - directory: an empty directory in which they are made; it is part of the tree and has to stay as long.
     ///   - modified: the time of all of them.
     ///   - warn: is told of a name that can't be had, because the image has something else at it or on the way to it.
-    /// - Throws: `SystemError`, `LayerError`, `Interrupted`.
+    /// - Throws: `LayerError`, `Interrupted`.
     package func adding(
-        _ additions: [FlatAddition], in directory: SharedDescriptor, modified: timespec,
-        warn: (String) -> Void
+        _ additions: [FlatAddition], modified: timespec, warn: (String) -> Void
     ) throws -> FlatTree {
-        var maker = AdditionMaker(lower: self, root: directory.raw)
-        for addition in additions { try maker.add(addition, warn) }
-        try maker.finish(modified)
-        var context = LayerContext()
-        context.impliedDirectories = maker.implied
-        return FlatTree(resolved: layers + [try LayerTree(reading: directory, context: context)])
+        let target = TreeTarget(LayerBudget(LayerLimits()), created: modified)
+        for addition in additions {
+            if try !add(addition, to: target) {
+                warn(
+                    "/\(String(decoding: EntryName(real: addition.components).bytes, as: UTF8.self)) can't be made in the "
+                        + "flat image, which has something else there or on the way to it: Singularity may miss it"
+                )
+            }
+        }
+        return FlatTree(resolved: layers + [try target.finish()])
+    }
+
+    /// - Returns: whether it, or what it stands for, can be had.
+    private func add(_ addition: FlatAddition, to target: TreeTarget) throws -> Bool {
+        if addition.replaces { return try make(addition.components, addition.kind, in: target) }
+        let name = EntryName(real: addition.components)
+        let real: [[UInt8]]
+        do throws(LayerError) {
+            real = try realPath(of: addition.components.dropLast(), for: name) + addition.components.suffix(1)
+        } catch { return false }
+        // Where a link of the image's leads it, another addition may be.
+        guard let place = find(EntryName(real: real)) else {
+            return try make(real, addition.kind, in: target)
+        }
+        guard case .directory = addition.kind else { return true }
+        return layers[place.layer].kind(place.node) == .directory || linkText(at: place) != nil
+    }
+
+    /// Makes a name of the additions' own layer. Directories on the way are there for what is in them: in the image they
+    /// look as its layers have them.
+    private func make(
+        _ components: [[UInt8]], _ kind: FlatAddition.Kind, in target: TreeTarget
+    ) throws(LayerError) -> Bool {
+        guard let base = components.last else { return false }
+        var parent = target.rootPlace
+        for component in components.dropLast() {
+            switch target.existing(component, in: parent) {
+            case .directory: parent = target.place(component, at: parent)
+            case .nothing: parent = try target.makeDirectory(component, in: parent)
+            case .whiteout, .other: return false
+            }
+        }
+        switch (kind, target.existing(base, in: parent)) {
+        case (.directory, .directory): return true
+        case (.directory, .nothing): target.nameDirectory(try target.makeDirectory(base, in: parent))
+        case (.file(let bytes, let permissions), .nothing):
+            try target.makeFile(base, in: parent, permissions, bytes)
+        case (.link(let text), .nothing): try target.makeSymbolicLink(base, in: parent, to: Array(text.utf8))
+        default: return false
+        }
+        return true
     }
 }
 
-/// Makes the files of additions.
-private struct AdditionMaker {
-    private let lower: FlatTree
-    private let root: CInt
-    /// Directories that are there for what is in them: in the image they look as its layers have them.
-    private(set) var implied: Set<[UInt8]> = [[]]
-    /// What was made, parents first.
-    private var made: [[UInt8]] = [[]]
-
-    init(lower: FlatTree, root: CInt) {
-        self.lower = lower
-        self.root = root
-    }
-
-    mutating func add(_ addition: FlatAddition, _ warn: (String) -> Void) throws {
-        if addition.replaces { return try make(addition.components, addition.kind) }
-        let name = EntryName(real: addition.components)
-        let place: FlatTree.Place?
-        let real: EntryName
-        do throws(LayerError) {
-            let parent = try lower.realPath(of: addition.components.dropLast(), for: name)
-            real = EntryName(real: parent + addition.components.suffix(1))
-            place = lower.find(real)
-        } catch { return warn(Self.problem(name)) }
-        guard let place else {
-            do throws(SystemError) { return try make(real.components, addition.kind) } catch {
-                // A link of the image's leads it to where another addition is.
-                guard [EEXIST, ENOTDIR].contains(error.code) else { throw error }
-                return warn(Self.problem(name))
+extension FlatTree {
+    /// Makes an addition's file or link in a directory; its owner is who makes it.
+    ///
+    /// - Throws: `SystemError`.
+    package func write(
+        _ origin: Origin, to path: UnsafePointer<CChar>, at root: CInt
+    ) throws(SystemError) {
+        let tree = layers[origin.layer]
+        guard let table = tree.table, let number = tree.inode(origin.node) else { return }
+        let inode = table[number]
+        let name = String(cString: path)
+        if let text = table.linkText(number) {
+            guard symlinkat(OverlayMarks.cString(text), root, path) == 0 else {
+                throw SystemError("create", name)
             }
-        }
-        if case .directory = addition.kind, lower.layers[place.layer].kind(place.node) != .directory,
-            lower.linkText(at: place) == nil
-        {
-            warn(Self.problem(name))
-        }
-    }
-
-    private static func problem(_ name: EntryName) -> String {
-        "/\(String(decoding: name.bytes, as: UTF8.self)) can't be made in the flat image, "
-            + "which has something else there or on the way to it: Singularity may miss it"
-    }
-
-    private mutating func make(_ components: [[UInt8]], _ kind: FlatAddition.Kind) throws(SystemError) {
-        for count in components.indices.dropFirst() {
-            let parent = EntryName(real: Array(components[..<count]))
-            if made.contains(parent.bytes) { continue }
-            try makeDirectory(parent)
-            implied.insert(parent.bytes)
-        }
-        let name = EntryName(real: components)
-        switch kind {
-        case .directory:
-            // It may be there already, for something that was made in it.
-            if !made.contains(name.bytes) { try makeDirectory(name) }
+            let times = [
+                timespec(tv_sec: Int(inode.modified), tv_nsec: 0),
+                timespec(tv_sec: Int(inode.modified), tv_nsec: 0),
+            ]
+            guard utimensat(root, path, times, AT_SYMLINK_NOFOLLOW) == 0 else {
+                throw SystemError("set the time of", name)
+            }
             return
-        case .file(let bytes, let permissions):
-            let file = try OwnedDescriptor(
-                opening: name.path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: root)
-            try Files.writeAll(bytes, to: file.raw, path: String(decodingCString: name.path))
-            guard fchmod(file.raw, permissions) == 0 else { throw Self.failure(name) }
-        case .link(let text):
-            guard symlinkat(text, root, name.path) == 0 else { throw Self.failure(name) }
         }
-        made.append(name.bytes)
+        let file = try OwnedDescriptor(
+            opening: path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: root)
+        try Files.writeAll(table.contents[Int(inode.extent)], to: file.raw, path: name)
+        try setAttributes(of: origin, file.raw)
     }
 
-    private mutating func makeDirectory(_ name: EntryName) throws(SystemError) {
-        guard mkdirat(root, name.path, 0o755) == 0 else { throw Self.failure(name) }
-        made.append(name.bytes)
-    }
-
-    /// Gives everything its time.
-    func finish(_ modified: timespec) throws(SystemError) {
-        let times = [modified, modified]
-        for path in made.reversed() {
-            let name = path.isEmpty ? EntryName.path([]) : OverlayMarks.cString(path)
-            guard utimensat(root, name, times, AT_SYMLINK_NOFOLLOW) == 0 else {
-                throw SystemError("set the time of", String(decodingCString: name))
-            }
-        }
-    }
-
-    private static func failure(_ name: EntryName) -> SystemError {
-        SystemError("create", String(decodingCString: name.path))
+    /// Gives an open file or directory an addition's mode and time.
+    ///
+    /// - Throws: `SystemError`.
+    package func setAttributes(of origin: Origin, _ descriptor: CInt) throws(SystemError) {
+        let tree = layers[origin.layer]
+        guard let table = tree.table, let number = tree.inode(origin.node) else { return }
+        let times = [
+            timespec(tv_sec: Int(table[number].modified), tv_nsec: 0),
+            timespec(tv_sec: Int(table[number].modified), tv_nsec: 0),
+        ]
+        guard fchmod(descriptor, table[number].permissions) == 0 else { throw SystemError("set the mode") }
+        guard futimens(descriptor, times) == 0 else { throw SystemError("set the time") }
     }
 }

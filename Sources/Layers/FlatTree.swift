@@ -38,6 +38,8 @@ package struct FlatTree: Sendable {
     package struct Origin {
         /// The layer, by its index.
         package let layer: Int
+        /// The node in that layer's tree.
+        let node: LayerTree.Node
         /// The path in the layer's directory, relative to its root; valid during the call.
         package let path: UnsafePointer<CChar>
     }
@@ -85,10 +87,13 @@ package struct FlatTree: Sendable {
                         try walk(directory: all, &path, body)
                     }
                 case .lowerLink:
-                    let (layer, target) = try source(of: child, in: place.layer)
+                    let file = try source(of: child, in: place.layer)
+                    let target = OverlayMarks.cString(layers[file.layer].pathInLayer(of: file.node))
                     try target.withUnsafeBufferPointer { target in
                         guard let start = target.baseAddress else { return }
-                        try path.use { try body(.entry, $0, Origin(layer: layer, path: start)) }
+                        try path.use {
+                            try body(.entry, $0, Origin(layer: file.layer, node: file.node, path: start))
+                        }
                     }
                 case .other, .whiteout:
                     try path.use { path in try withOrigin(own, path) { try body(.entry, path, $0) } }
@@ -104,10 +109,12 @@ package struct FlatTree: Sendable {
         _ place: Place, _ path: UnsafePointer<CChar>, _ body: (Origin) throws -> Void
     ) rethrows {
         guard let moved = layers[place.layer].movedFrom(place.node) else {
-            return try body(Origin(layer: place.layer, path: path))
+            return try body(Origin(layer: place.layer, node: place.node, path: path))
         }
         try OverlayMarks.cString(moved).withUnsafeBufferPointer { buffer in
-            if let start = buffer.baseAddress { try body(Origin(layer: place.layer, path: start)) }
+            if let start = buffer.baseAddress {
+                try body(Origin(layer: place.layer, node: place.node, path: start))
+            }
         }
     }
 
@@ -169,16 +176,23 @@ package struct FlatTree: Sendable {
     /// The file that a hard link means: what the layers beneath show at the target's path, links on the way to it
     /// followed. Its own layer had nothing there when the link came (what it has there now came later, and is another
     /// file), unless it wrote it through a lower layer's link.
+    ///
+    /// - Throws: `LayerError` for a link to nothing.
     func source(
-        of link: LayerTree.Node, in layer: Int
-    ) throws(LayerError) -> (layer: Int, path: [CChar]) {
+        of link: LayerTree.Node, in layer: Int, _ effort: LinkEffort = LinkEffort()
+    ) throws(LayerError) -> Place {
+        effort.depth += 1
+        defer { effort.depth -= 1 }
         var place = Place(layer: layer, node: link)
         // Links may lead to links; more in a row than this are a loop.
         for _ in 0..<1000 {
             let tree = layers[place.layer]
-            guard let spelled = tree.linkTarget(place.node), let last = spelled.components.last else { break }
+            guard effort.spend(), let spelled = tree.linkTarget(place.node),
+                let last = spelled.components.last
+            else { break }
             let seen = FlatTree(resolved: Array(layers[...place.layer]))
-            guard let parent = try? seen.realPath(of: spelled.components.dropLast(), for: spelled) else {
+            guard let parent = try? seen.realPath(of: spelled.components.dropLast(), for: spelled, effort)
+            else {
                 break
             }
             let target = EntryName(real: parent + [last])
@@ -192,10 +206,7 @@ package struct FlatTree: Sendable {
                 break
             }
             switch layers[place.layer].kind(place.node) {
-            case .other:
-                let tree = layers[place.layer]
-                let path = tree.movedFrom(place.node) ?? tree.path(of: place.node)
-                return (place.layer, OverlayMarks.cString(path))
+            case .other: return place
             case .lowerLink: continue
             case .directory, .whiteout: break
             }
@@ -228,6 +239,20 @@ package struct FlatTree: Sendable {
         }
         guard let found, layers[found.layer].kind(found.node) != .whiteout else { return nil }
         return found
+    }
+}
+
+/// What may still be spent on following one hard link: its path may lead through symbolic links that are hard links into
+/// lower layers themselves, and those through it. An archive can make that a loop, or a tree without end.
+final class LinkEffort {
+    /// How many links are being followed, each on the way of another.
+    var depth = 0
+    private var left = 10_000
+
+    /// - Returns: whether there is any left.
+    func spend() -> Bool {
+        left -= 1
+        return left > 0 && depth <= RootedWalk.mostLinks
     }
 }
 

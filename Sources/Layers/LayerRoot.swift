@@ -16,56 +16,74 @@ import CLinux
 import Glibc
 import Platform
 
-/// A layer's root while it is being filled. After an error the tree is in no defined state and is thrown away.
+/// A directory on disk as the root of a layer. After an error the tree is in no defined state and is thrown away.
 final class LayerRoot {
-    /// The directory that holds an entry.
-    struct Parent {
-        /// Its descriptor; valid until the next parent is asked for.
-        let descriptor: CInt
+    /// A directory of the layer, open.
+    final class Directory {
+        fileprivate let shared: SharedDescriptor
+        private let rootPath: [UInt8]
+
+        fileprivate init(_ shared: SharedDescriptor, rootPath: [UInt8]) {
+            self.shared = shared
+            self.rootPath = rootPath
+        }
+
+        var descriptor: CInt { shared.raw }
+
         /// Its real path, without links, relative to the root; empty for the root.
-        let path: [UInt8]
+        ///
+        /// - Throws: `SystemError`.
+        func path() throws(SystemError) -> [UInt8] {
+            if let known { return known }
+            let path = Array(
+                try LayerRoot.realPath(of: descriptor).dropFirst(rootPath.count).drop {
+                    $0 == UInt8(ascii: "/")
+                })
+            known = path
+            return path
+        }
+
+        private var known: [UInt8]?
 
         /// The real path of a name in it.
-        func path(of base: [UInt8]) -> [UInt8] { path.isEmpty ? base : path + [UInt8(ascii: "/")] + base }
+        ///
+        /// - Throws: `SystemError`.
+        func path(of base: [UInt8]) throws(SystemError) -> [UInt8] {
+            let path = try path()
+            return path.isEmpty ? base : path + [UInt8(ascii: "/")] + base
+        }
     }
 
     /// The root directory's descriptor.
-    let root: CInt
-    /// Called with the real path of each directory that is made because a name needs it, and whether this layer removed
-    /// what lower layers have there.
-    private let onImplied: (_ path: [UInt8], _ replacesLower: Bool) throws(LayerError) -> Void
-    private let marks: OverlayMarks
+    let root: SharedDescriptor
     private let rootPath: [UInt8]
 
     private var parentName: [CChar]?
-    private var parent: (descriptor: SharedDescriptor, path: [UInt8])?
+    private var parent: Directory?
 
-    init(
-        _ root: CInt, marks: OverlayMarks,
-        onImplied: @escaping (_ path: [UInt8], _ replacesLower: Bool) throws(LayerError) -> Void
-    ) throws(SystemError) {
+    /// - Throws: `SystemError`.
+    init(_ root: SharedDescriptor) throws(SystemError) {
         self.root = root
-        self.marks = marks
-        self.onImplied = onImplied
-        rootPath = try Self.realPath(of: root)
+        rootPath = try Self.realPath(of: root.raw)
     }
 
-    /// The directory that holds an entry, made with its parents where it isn't there.
+    /// The root directory.
+    var directory: Directory { Directory(root, rootPath: rootPath) }
+
+    /// The directory that holds an entry, where it exists.
     ///
-    /// - Throws: `LayerError` where a part of the path is no directory, `SystemError`, `Interrupted`.
-    func parent(of name: EntryName) throws -> Parent {
-        if name.components.count <= 1 { return Parent(descriptor: root, path: []) }
+    /// - Parameter make: makes the directory where it does not exist, and returns its real path.
+    /// - Throws: `SystemError`, `Interrupted`, what `make` throws.
+    func parent(of name: EntryName, make: () throws -> [CChar]) throws -> Directory {
+        if name.components.count <= 1 { return directory }
         let spelled = name.parentPath
-        if spelled == parentName, let parent {
-            return Parent(descriptor: parent.descriptor.raw, path: parent.path)
-        }
-        let flags = CInt(ducc_O_PATH) | O_DIRECTORY
-        if let found = try open(spelled, flags) { return try remember(found, spelled) }
-        let real = try makeDirectories(Array(name.components.dropLast()), of: name)
-        guard let made = try open(real, flags) else {
+        if spelled == parentName, let parent { return parent }
+        if let found = try existingParent(of: name) { return remember(found, spelled) }
+        let real = try make()
+        guard let made = try open(real, CInt(ducc_O_PATH) | O_DIRECTORY) else {
             throw SystemError("open", String(decodingCString: spelled), code: ENOENT)
         }
-        return try remember(made, spelled)
+        return remember(Directory(SharedDescriptor(made), rootPath: rootPath), spelled)
     }
 
     /// Opens a path as inside a chroot of the root; a link as its last component isn't followed.
@@ -77,7 +95,7 @@ final class LayerRoot {
         var resolve = UInt64(ducc_RESOLVE_IN_ROOT) | UInt64(ducc_RESOLVE_NO_MAGICLINKS)
         if !followsLinks { resolve |= UInt64(ducc_RESOLVE_NO_SYMLINKS) }
         while true {
-            let result = retrying { ducc_openat2(root, path, UInt64(flags | O_CLOEXEC), 0, resolve) }
+            let result = retrying { ducc_openat2(root.raw, path, UInt64(flags | O_CLOEXEC), 0, resolve) }
             if result >= 0 { return OwnedDescriptor(raw: result) }
             switch errno {
             case EAGAIN:
@@ -92,15 +110,16 @@ final class LayerRoot {
     /// The directory that holds a name, if there is one: nothing is made.
     ///
     /// - Throws: `SystemError`, `Interrupted`.
-    func existingParent(of name: EntryName) throws -> OwnedDescriptor? {
-        try open(name.parentPath, CInt(ducc_O_PATH) | O_DIRECTORY)
+    func existingParent(of name: EntryName) throws -> Directory? {
+        if name.components.count <= 1 { return directory }
+        guard let found = try open(name.parentPath, CInt(ducc_O_PATH) | O_DIRECTORY) else { return nil }
+        return Directory(SharedDescriptor(found), rootPath: rootPath)
     }
 
     /// Removes what an entry replaces, a whole directory included.
     ///
     /// - Throws: `SystemError`.
     func removeExisting(_ base: [CChar], at parent: CInt) throws(SystemError) {
-        // The remembered descriptor stays open, as `parent` may be it; only its name is forgotten.
         parentName = nil
         switch try Existing(base, at: parent) {
         case .nothing: break
@@ -112,90 +131,28 @@ final class LayerRoot {
         }
     }
 
-    /// The real path of a name in an open directory beneath the root.
-    ///
-    /// - Throws: `SystemError`.
-    func path(of base: [UInt8], at directory: CInt) throws(SystemError) -> [UInt8] {
-        Parent(descriptor: directory, path: try pathBeneath(directory)).path(of: base)
-    }
-
-    private func remember(_ descriptor: consuming OwnedDescriptor, _ spelled: [CChar]) throws(SystemError)
-        -> Parent
-    {
-        let shared = SharedDescriptor(descriptor)
-        let path = try pathBeneath(shared.raw)
-        parent = (shared, path)
+    private func remember(_ directory: Directory, _ spelled: [CChar]) -> Directory {
+        parent = directory
         parentName = spelled
-        return Parent(descriptor: shared.raw, path: path)
-    }
-
-    private func pathBeneath(_ descriptor: CInt) throws(SystemError) -> [UInt8] {
-        let path = try Self.realPath(of: descriptor).dropFirst(rootPath.count)
-        return Array(path.drop { $0 == UInt8(ascii: "/") })
-    }
-
-    /// Makes each missing directory of a path, following links as inside a chroot of the root.
-    ///
-    /// - Returns: the real path, without links.
-    private func makeDirectories(_ components: [[UInt8]], of name: EntryName) throws -> [CChar] {
-        var walk = RootedWalk(components, of: name)
-        while let component = try walk.next() {
-            let path = EntryName.path(walk.real + [component])
-            guard path.count < EntryName.longestPath else { throw walk.impossible }
-            switch try Existing(path, at: root) {
-            case .directory: walk.enter(component)
-            case .nothing:
-                try makeImplied(path, replacesLower: false)
-                walk.enter(component)
-            case .whiteout:
-                // This layer hid the lower layers' directory of that name and now has one of its own.
-                guard unlinkat(root, path, 0) == 0 else {
-                    throw SystemError("replace", String(decodingCString: path))
-                }
-                try makeImplied(path, replacesLower: true)
-                try marks.markOpaque(path, at: root)
-                walk.enter(component)
-            case .other(let mode):
-                guard mode & S_IFMT == S_IFLNK, let target = Self.readLink(path, at: root) else {
-                    throw LayerError.refused("the layer uses a file as a directory", entry: name.bytes)
-                }
-                try walk.follow(target)
-            }
-        }
-        return EntryName.path(walk.real)
-    }
-
-    private func makeImplied(_ path: [CChar], replacesLower: Bool) throws {
-        guard mkdirat(root, path, 0o755) == 0 else {
-            throw SystemError("create directory", String(decodingCString: path))
-        }
-        try onImplied(path.dropLast().map { UInt8(bitPattern: $0) }, replacesLower)
+        return directory
     }
 
     /// Where an open directory is, as the kernel knows it.
-    private static func realPath(of descriptor: CInt) throws(SystemError) -> [UInt8] {
+    fileprivate static func realPath(of descriptor: CInt) throws(SystemError) -> [UInt8] {
         guard let path = readLink("/proc/self/fd/\(descriptor)".utf8CString.map { $0 }, at: AT_FDCWD) else {
             throw SystemError("read", "/proc/self/fd")
         }
         return path
     }
 
-    private static func readLink(_ path: [CChar], at directory: CInt) -> [UInt8]? {
+    static func readLink(_ path: [CChar], at directory: CInt) -> [UInt8]? {
         var buffer = [CChar](repeating: 0, count: 2 * EntryName.longestPath)
         let count = readlinkat(directory, path, &buffer, buffer.count)
         return count < 0 ? nil : buffer[..<count].map { UInt8(bitPattern: $0) }
     }
 }
 
-/// What is at a name, links not followed.
-enum Existing: Equatable {
-    case nothing
-    case directory
-    /// A character device 0:0: overlayfs' mark for "the lower layers' is gone".
-    case whiteout
-    /// Anything else, with its mode.
-    case other(mode_t)
-
+extension Existing {
     /// - Throws: `SystemError` where it can't be told.
     init(_ path: [CChar], at directory: CInt) throws(SystemError) {
         var information = stat()

@@ -63,29 +63,23 @@ extension LayerTree {
 
 extension FlatTree {
     /// A symbolic link's text; nil where there is something else.
-    func linkText(at place: Place) -> [UInt8]? {
-        let tree = layers[place.layer]
-        var file = (
-            layer: place.layer,
-            path: OverlayMarks.cString(tree.movedFrom(place.node) ?? tree.path(of: place.node))
-        )
-        switch tree.kind(place.node) {
+    func linkText(at place: Place, _ effort: LinkEffort = LinkEffort()) -> [UInt8]? {
+        switch layers[place.layer].kind(place.node) {
         case .directory, .whiteout: return nil
         case .lowerLink:
-            guard let source = try? source(of: place.node, in: place.layer) else { return nil }
-            file = source
-        case .other: break
+            guard let file = try? source(of: place.node, in: place.layer, effort) else { return nil }
+            return layers[file.layer].linkText(file.node)
+        case .other: return layers[place.layer].linkText(place.node)
         }
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = readlinkat(layers[file.layer].root.raw, file.path, &buffer, buffer.count)
-        return count < 0 ? nil : buffer[..<count].map { UInt8(bitPattern: $0) }
     }
 
     /// Where a directory's path leads in the merged tree, links followed as inside a chroot of the root. What isn't there
     /// counts as a directory.
     ///
     /// - Throws: `LayerError` where something on the way is neither a directory nor a link, or the links never end.
-    func realPath(of components: ArraySlice<[UInt8]>, for name: EntryName) throws(LayerError) -> [[UInt8]] {
+    func realPath(
+        of components: ArraySlice<[UInt8]>, for name: EntryName, _ effort: LinkEffort = LinkEffort()
+    ) throws(LayerError) -> [[UInt8]] {
         var walk = RootedWalk(components, of: name)
         while let component = try walk.next() {
             guard let place = find(EntryName(real: walk.real + [component])),
@@ -94,7 +88,7 @@ extension FlatTree {
                 walk.enter(component)
                 continue
             }
-            guard let text = linkText(at: place) else {
+            guard let text = linkText(at: place, effort) else {
                 throw .refused("the layer uses a file as a directory", entry: name.bytes)
             }
             try walk.follow(text)

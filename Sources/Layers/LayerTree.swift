@@ -1,5 +1,6 @@
-// What a layer has, read from its directory: the names, which of them are directories, and what it hides. Compact (a
-// layer of 300,000 entries takes some 15 MB), because flat images are merged from the trees of all their layers.
+// What a layer has: the names, which of them are directories, and what it hides; read from its directory, or made from
+// its archive, then with what each name leads to. Compact (a layer of 300,000 entries takes some 25 MB), because flat
+// images are merged from the trees of all their layers.
 
 import Glibc
 import Platform
@@ -17,27 +18,89 @@ package final class LayerTree: Sendable {
         case whiteout
     }
 
-    /// The root directory; valid as long as the tree.
-    package let root: SharedDescriptor
+    /// Where what the names lead to is known from.
+    enum Files: Sendable {
+        /// The layer's own directory, which is asked; open as long as the tree.
+        case directory(SharedDescriptor)
+        /// What each name leads to, known by itself.
+        case table(LayerInodes)
+    }
+
+    let files: Files
     /// A node's index in the arrays; 0 is the root.
     typealias Node = Int32
 
     let nodes: LayerTreeNodes
 
-    init(root: SharedDescriptor, nodes: LayerTreeNodes) {
-        self.root = root
+    init(_ files: Files, _ nodes: LayerTreeNodes) {
+        self.files = files
         self.nodes = nodes
     }
 
-    /// Reads the tree beneath a directory.
+    /// Reads the tree beneath a directory, which stays open.
     ///
     /// - Parameter context: what the layer leaves open.
     /// - Throws: `SystemError`, `LayerError` for a layer of too many names, `Interrupted`.
-    package init(reading root: SharedDescriptor, context: LayerContext) throws {
-        self.root = root
-        var reader = LayerTreeReader(context)
+    package convenience init(reading root: SharedDescriptor, context: LayerContext) throws {
+        var reader = LayerTreeReader(context, readsInodes: false)
         try reader.read(root.raw)
-        nodes = reader.nodes.finished()
+        self.init(.directory(root), reader.nodes.finished())
+    }
+
+    /// Reads the tree of a layer that a CernVM-FS repository shows, with what its names lead to: nothing of it stays open.
+    ///
+    /// - Throws: `SystemError`, `LayerError` for a layer of too many names, `Interrupted`.
+    package convenience init(readingAll root: CInt, context: LayerContext) throws {
+        var reader = LayerTreeReader(context, readsInodes: true)
+        try reader.read(root)
+        self.init(.table(reader.inodes), reader.nodes.finished())
+    }
+
+    /// The layer's directory; nil where the tree was made without one.
+    package var directory: CInt? {
+        if case .directory(let root) = files { return root.raw }
+        return nil
+    }
+
+    /// The inodes; nil where the layer's directory has them.
+    var table: LayerInodes? {
+        if case .table(let inodes) = files { return inodes }
+        return nil
+    }
+
+    /// A node's inode; nil where it has none, or the layer's directory has it.
+    func inode(_ node: Node) -> Int32? {
+        guard !nodes.inodes.isEmpty, nodes.inodes[Int(node)] >= 0 else { return nil }
+        return nodes.inodes[Int(node)]
+    }
+
+    /// A symbolic link's text; nil where there is something else.
+    func linkText(_ node: Node) -> [UInt8]? {
+        switch files {
+        case .directory(let root):
+            return LayerRoot.readLink(OverlayMarks.cString(pathInLayer(of: node)), at: root.raw)
+        case .table(let inodes): return inode(node).flatMap { inodes.linkText($0) }
+        }
+    }
+
+    /// What the layer leaves open.
+    ///
+    /// - Parameter withOpaque: whether opaque directories are among that.
+    package func context(withOpaque: Bool) throws(LayerError) -> LayerContext {
+        var context = LayerContext()
+        for index in nodes.kinds.indices where nodes.kinds[index] == .directory {
+            let node = Node(index)
+            if isImplied(node) {
+                context.impliedDirectories.insert(path(of: node))
+                if isReplacing(node) { context.replacingDirectories.insert(path(of: node)) }
+            }
+            if withOpaque, isOpaque(node) { context.opaqueDirectories.insert(path(of: node)) }
+        }
+        for node in lowerLinks {
+            guard let target = linkTarget(node) else { continue }
+            context.links.append(LayerContext.LowerLink(name: try EntryName(path(of: node)), target: target))
+        }
+        return context
     }
 
     func kind(_ node: Node) -> Kind { nodes.kinds[Int(node)] }
@@ -56,6 +119,9 @@ package final class LayerTree: Sendable {
 
     /// Where a node is in the layer's directory, where that is not its path.
     func movedFrom(_ node: Node) -> [UInt8]? { nodes.sources.isEmpty ? nil : nodes.sources[node] }
+
+    /// Where a node is in the layer as it was made.
+    func pathInLayer(of node: Node) -> [UInt8] { movedFrom(node) ?? path(of: node) }
 
     /// What a `lowerLink` links to.
     func linkTarget(_ node: Node) -> EntryName? { nodes.linkTargets[node] }
@@ -126,11 +192,15 @@ struct LayerTreeNodes: Sendable {
     var childCounts: [Int32] = [0]
     var parents: [Int32] = [0]
     var linkTargets: [Int32: EntryName] = [:]
+    /// Each node's inode, -1 for none; empty where the layer's directory has them.
+    var inodes: [Int32] = []
 
     /// Adds a node.
     ///
     /// - Throws: `LayerError` where the names get longer than the arrays can tell.
-    mutating func append(_ name: [UInt8], _ kind: LayerTree.Kind, parent: Int32) throws(LayerError) {
+    mutating func append(_ name: some Collection<UInt8>, _ kind: LayerTree.Kind, parent: Int32)
+        throws(LayerError)
+    {
         names.append(contentsOf: name)
         guard let end = Int32(exactly: names.count) else {
             throw LayerError("the layer's names are too many")

@@ -12,6 +12,7 @@ final class LayerTreeBuilder {
         var linkTarget: EntryName?
         /// Where it is in the layer's directory.
         let source: [UInt8]
+        var inode: Int32?
         var children: [[UInt8]: Branch] = [:]
 
         init(_ name: [UInt8], _ kind: LayerTree.Kind, source: [UInt8]) {
@@ -43,6 +44,7 @@ final class LayerTreeBuilder {
             branch.isImplied = nodes.implied[index]
             branch.isReplacing = nodes.replacing[index]
             branch.linkTarget = tree.linkTarget(node)
+            branch.inode = tree.inode(node)
             branches.append(branch)
             if index > 0 { branches[Int(nodes.parents[index])].children[name] = branch }
         }
@@ -66,6 +68,7 @@ final class LayerTreeBuilder {
             // Where nobody has a directory, one is implied, and looks like the one that is moved.
             let made = Branch(component, .directory, source: moved.source)
             made.isImplied = true
+            made.inode = moved.inode
             if directory.children[component] != nil { made.replaceLower() }
             directory.children[component] = made
             directory = made
@@ -100,6 +103,7 @@ final class LayerTreeBuilder {
     func tree() throws(LayerError) -> LayerTree {
         var nodes = LayerTreeNodes()
         var ordered = [branches[0]]
+        if original.table != nil { nodes.inodes = [branches[0].inode ?? -1] }
         nodes.implied[0] = branches[0].isImplied
         nodes.opaque[0] = branches[0].isOpaque
         var index = 0
@@ -113,6 +117,7 @@ final class LayerTreeBuilder {
                 let node = LayerTree.Node(ordered.count)
                 ordered.append(child)
                 try nodes.append(child.name, child.kind, parent: Int32(index))
+                if original.table != nil { nodes.inodes.append(child.inode ?? -1) }
                 nodes.opaque[Int(node)] = child.isOpaque
                 nodes.implied[Int(node)] = child.isImplied
                 nodes.replacing[Int(node)] = child.isReplacing
@@ -121,6 +126,6 @@ final class LayerTreeBuilder {
             }
             index += 1
         }
-        return LayerTree(root: original.root, nodes: nodes.finished())
+        return LayerTree(original.files, nodes.finished())
     }
 }

@@ -29,9 +29,9 @@ struct RootedWalk {
                 _ = real.popLast()
                 continue
             }
-            guard real.count < EntryName.deepest, !component.starts(with: Whiteout.prefix) else {
-                throw impossible
-            }
+            guard real.count < EntryName.deepest, component.count <= EntryName.longestComponent,
+                !component.starts(with: Whiteout.prefix)
+            else { throw impossible }
             return component
         }
         return nil

@@ -63,6 +63,26 @@ package final class VerifiedStream: ByteStream {
     }
 }
 
+/// A blob that is written to a file while it passes.
+final class SpooledStream: ByteStream {
+    private let source: VerifiedStream
+    private let spool: SharedDescriptor
+    private let path: String
+
+    init(_ source: VerifiedStream, to spool: SharedDescriptor, path: String) {
+        self.source = source
+        self.spool = spool
+        self.path = path
+    }
+
+    /// - Throws: the source's error, `SystemError` where the file takes no more.
+    func next() throws -> UnsafeRawBufferPointer {
+        let chunk = try source.next()
+        if !chunk.isEmpty { try Files.writeAll(chunk, to: spool.raw, path: path) }
+        return chunk
+    }
+}
+
 /// A stream that is hashed and counted while it passes.
 final class HashingStream: ByteStream {
     private let source: any ByteStream

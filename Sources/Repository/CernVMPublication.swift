@@ -12,8 +12,10 @@
 // image none. One more, before it, where something has to go first: what was left half-finished at a layer's or a flat
 // image's path, or is made anew on request (-f, -g).
 //
-// The layers are unpacked in the temporary directory, and verified, before the server is asked for anything; nothing is
-// downloaded and nothing of the mounted repository is open while its transaction is.
+// The layers' blobs are spooled in the temporary directory, and verified, before the server is asked for anything; nothing
+// is downloaded and nothing of the mounted repository is open while its transaction is. No layer is unpacked: what is in
+// it is known from one pass over its blob while it came (`LayerUnpacker.scan`), and at the commit a second one brings its
+// files' data. So owners, modes and devices are the image's own, whoever runs this.
 
 import Archive
 import Glibc
@@ -30,7 +32,8 @@ final class CernVMPublication: Publication {
     private var content: RepositoryContent { repository.content }
     /// What new layers need to be known of before they are written.
     private let prepared = Mutex<[Int: Prepared]>([:])
-    private let flatLost = Mutex(LostAttributes())
+    /// The flat image that is to be written; nil: none is.
+    private let flat = Mutex<FlatTree?>(nil)
     private let reusedLost = Mutex(LostAttributes())
 
     private struct Prepared {
@@ -49,7 +52,9 @@ final class CernVMPublication: Publication {
         self.repository = repository
         self.directory = directory
         try StagedImage.checkSpace(plan, in: directory, "the temporary directory")
-        image = try StagedImage(plan, over: repository.content, in: directory, marksUntold: false)
+        image = StagedImage(
+            plan, over: repository.content, in: try Staging(in: try Staging.makeSpool(in: directory)),
+            as: .blob)
     }
 
     func addLayer(_ index: Int, _ blob: VerifiedStream) throws -> LayerFacts {
@@ -82,7 +87,11 @@ final class CernVMPublication: Publication {
     private func mergeNow(makingFlat: Bool, telling: (String) -> Void) throws -> Int {
         let tree = try mergedTree()
         guard makingFlat else { return 0 }
-        return try explaining { try writeFlat(try image.flatTree(of: tree, telling: telling)) }
+        let merged = try image.flatTree(of: tree, telling: telling)
+        let entries = try merged.countEntriesForCatalogs()
+        flat.withLock { $0 = merged }
+        image.flatEntries = entries
+        return entries
     }
 
     private func mergedTree() throws -> FlatTree {
@@ -106,32 +115,7 @@ final class CernVMPublication: Publication {
         return try image.mergedTree(of: trees)
     }
 
-    /// Writes the flat image's entries into a file: what they are is known only as long as nothing is published.
-    private func writeFlat(_ tree: FlatTree) throws -> Int {
-        let sink = try ArchiveFile(flatFile)
-        let writer = try TarWriter(sink)
-        var archive = LayerArchive(writer)
-        let hasLayers = plan.contents.layers
-        let entries = try archive.addFlat(
-            tree, at: prefix + RepositoryLayout.flatImage(plan.configurationDigest),
-            // One more than the image's own layers: what was made for the flat image alone.
-            layerPath: { [plan, prefix] index in
-                hasLayers && index < plan.layers.count
-                    ? prefix + RepositoryLayout.layerTree(plan.layers[index].descriptor.digest) : nil
-            },
-            isStaged: { [plan, image] index in
-                index == plan.layers.count || image.stagedLayer(plan.layers[index].descriptor.digest) != nil
-            })
-        try writer.finishEntry()
-        try sink.flush()
-        // Of links to the layers' files nothing is lost that wasn't noted of those.
-        if !hasLayers { flatLost.withLock { [lost = archive.lost] in $0 = lost } }
-        image.flatEntries = entries
-        return entries
-    }
-
     private var prefix: String { repository.archivePrefix }
-    private var flatFile: String { "\(image.staging.path)/flat.tar" }
 
     func commit(waiting: (String) -> Void) throws -> PublicationFacts {
         try RepositoryLock.hold(inside: nil, waiting: waiting) {
@@ -217,7 +201,19 @@ final class CernVMPublication: Publication {
         let archive = try ServerArchive(content, prefix: prefix, pipe)
         var lost = image.lost
         lost.add(reusedLost.withLock { $0 })
-        for index in layers { lost.add(try add(index, to: archive)) }
+        var archived: [Digest: ArchivedLayer] = [:]
+        for (index, layer) in plan.layers.enumerated() where layer.isNew {
+            let digest = layer.descriptor.digest
+            let isPublished = layers.contains(index)
+            // One that another converter has published meanwhile is linked to like any other.
+            guard isPublished || !content.hasLayer(digest), let tree = image.stagedLayer(digest)?.layer.tree
+            else {
+                continue
+            }
+            archived[digest] = ArchivedLayer(
+                tree, at: isPublished ? prefix + RepositoryLayout.layerTree(digest) : nil)
+        }
+        for index in layers { lost.add(try add(index, archived, to: archive)) }
         // No name comes twice: an image may list a layer more than once.
         var noted = Set(layers.map { plan.layers[$0].descriptor.digest })
         for layer in plan.layers where plan.contents.layers {
@@ -228,13 +224,17 @@ final class CernVMPublication: Publication {
             try archive.addFile(
                 "\(RepositoryLayout.layer(digest))/\(RepositoryLayout.layerOriginName)", origin)
         }
-        if writesFlat {
-            lost.add(flatLost.withLock { $0 })
+        if writesFlat, let tree = flat.withLock({ $0 }) {
             let flat = RepositoryLayout.flatImage(plan.configurationDigest)
             try archive.addDirectory(RepositoryLayout.flat, isCatalogue: true)
-            try archive.addDirectory(Files.parentPath(of: flat))
-            try archive.addEntries(from: flatFile, of: flat)
+            let unsupported = try archive.addFlat(tree, at: flat) { try source(of: $0, layers, archived) }
+            // Of links to the layers' files nothing is lost that wasn't noted of those.
+            if !plan.contents.layers { lost.add(unsupported) }
             try archive.addMark(ofCatalogue: flat)
+        }
+        for (index, layer) in plan.layers.enumerated() where layer.isNew {
+            guard let archived = archived[layer.descriptor.digest] else { continue }
+            try archive.addFiles(of: archived, from: try image.spooledBlob(ofLayer: index))
         }
         let record = image.record(nil, lost: lost.phrases)
         try note(record)
@@ -247,25 +247,38 @@ final class CernVMPublication: Publication {
         return record
     }
 
-    private func add(_ index: Int, to archive: ServerArchive) throws -> LostAttributes {
+    /// What a layer of the flat image is in the archive, by its place in the image.
+    private func source(
+        of index: Int, _ layers: [Int], _ archived: [Digest: ArchivedLayer]
+    ) throws -> LayerArchive.FlatSource {
+        // One more than the image's own layers: what was made for the flat image alone.
+        guard index < plan.layers.count else { return .added }
         let digest = plan.layers[index].descriptor.digest
+        guard let layer = archived[digest] else {
+            return .published(prefix + RepositoryLayout.layerTree(digest))
+        }
+        return .new(layer)
+    }
+
+    private func add(
+        _ index: Int, _ archived: [Digest: ArchivedLayer], to archive: ServerArchive
+    ) throws -> LostAttributes {
+        let layer = plan.layers[index]
+        let digest = layer.descriptor.digest
+        guard let tree = archived[digest], let result = image.stagedLayer(digest)?.layer else {
+            return LostAttributes()
+        }
         let path = RepositoryLayout.layer(digest)
-        let staged = "\(image.staging.path)/\(StagedImage.name(ofLayer: index))"
         let prepared = prepared.withLock { $0[index] }
         try archive.addDirectory(RepositoryLayout.layers, isCatalogue: true)
         try archive.addDirectory(Files.parentPath(of: path), isCatalogue: true)
-        let root = try OwnedDescriptor(
-            opening: "\(staged)/\(RepositoryLayout.layerTreeName)", O_RDONLY | O_DIRECTORY)
         var lost = try archive.addLayer(
-            root.raw, at: RepositoryLayout.layerTree(digest), hidden: prepared?.hidden ?? [:])
+            tree, at: RepositoryLayout.layerTree(digest), hidden: prepared?.hidden ?? [:])
         try archive.addMark(ofCatalogue: RepositoryLayout.layerTree(digest))
-        lost.noteOpaqueDirectories(prepared?.context.opaqueDirectoryCount ?? 0)
-        // Behind the tree: a layer counts as one that is there when it says so itself.
-        for name in [RepositoryLayout.layerOriginName, RepositoryLayout.layerFactsName] {
-            try archive.addFile("\(path)/\(name)", try Files.read("\(staged)/\(name)", limit: 1 << 30))
-        }
-        if let context = prepared?.context, !context.isEmpty {
-            try archive.addFile("\(path)/\(RepositoryLayout.layerContextName)", context.encoded())
+        let context = prepared?.context ?? result.context
+        lost.noteOpaqueDirectories(context.opaqueDirectoryCount)
+        for (name, bytes) in try image.metadata(of: layer, result, context) {
+            try archive.addFile("\(path)/\(name)", bytes)
         }
         return lost
     }

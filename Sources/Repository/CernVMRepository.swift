@@ -47,7 +47,7 @@ package struct CernVMRepository: ImageRepository {
         content = RepositoryContent(root: base.isEmpty ? spool.mounted : "\(spool.mounted)/\(base)")
         try Self.checkServer(server, name)
         if let temporaryDirectory {
-            Staging.clean(in: temporaryDirectory)
+            Staging.clean(in: Staging.spool(in: temporaryDirectory))
             recover()
             try Interruption.check()
         }

@@ -30,7 +30,9 @@ final class DirectoryPublication: Publication {
         self.repository = repository
         try StagedImage.checkSpace(plan, in: repository.root, "the repository")
         image = try repository.explaining {
-            try StagedImage(plan, over: repository.content, in: repository.root, marksUntold: true)
+            StagedImage(
+                plan, over: repository.content,
+                in: try Staging(in: repository.content.path(Staging.directory)), as: .directory)
         }
     }
 

@@ -11,11 +11,12 @@ enum FlatDirectory {
     /// Makes the merged tree beneath an empty directory.
     ///
     /// - Returns: how many entries it has, the root not counted.
-    /// - Throws: `SystemError`, `Interrupted`.
+    /// - Throws: `SystemError`, `LayerError`, `Interrupted`.
     static func build(_ tree: FlatTree, at root: CInt) throws -> Int {
         var entries = -1
         try tree.walk { step, path, origin in
-            let source = tree.layers[origin.layer].root.raw
+            // What was made for the flat image itself is in no directory.
+            let source = tree.layers[origin.layer].directory
             switch step {
             case .enter:
                 try Interruption.check()
@@ -24,12 +25,20 @@ enum FlatDirectory {
                 if entries > 0, mkdirat(root, path, 0o700) != 0 { throw error("create directory", path) }
             case .entry:
                 entries += 1
-                try FileLink.link(origin.path, at: source, to: path, at: root)
+                if let source {
+                    try FileLink.link(origin.path, at: source, to: path, at: root)
+                } else {
+                    try tree.write(origin, to: path, at: root)
+                }
             case .leave:
                 // Last, because every entry made in it changes its time.
+                let to = try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: root)
+                guard let source else {
+                    try tree.setAttributes(of: origin, to.raw)
+                    return
+                }
                 let from = try OwnedDescriptor(
                     opening: origin.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: source)
-                let to = try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: root)
                 try AttributeCopy.copy(from: from.raw, to: to.raw)
             }
         }

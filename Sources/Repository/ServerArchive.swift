@@ -11,7 +11,6 @@ import Platform
 final class ServerArchive {
     private let content: RepositoryContent
     private let prefix: String
-    private let sink: any ByteSink
     private let writer: TarWriter
     private var directories: Set<String> = []
     private var marks: Set<String> = []
@@ -24,7 +23,6 @@ final class ServerArchive {
     init(_ content: RepositoryContent, prefix: String, _ sink: any ByteSink) throws {
         self.content = content
         self.prefix = prefix
-        self.sink = sink
         writer = try TarWriter(sink)
         var information = stat()
         guard stat(content.root, &information) == 0 || errno == ENOENT else {
@@ -54,7 +52,7 @@ final class ServerArchive {
     ///
     /// - Throws: the sink's error, `ArchiveError`.
     func addMark(ofCatalogue path: String) throws {
-        let mark = "\(path)/\(LayerArchive.catalogueMark)"
+        let mark = "\(path)/\(LayerArchive.catalogMark)"
         guard !Files.exists(content.path(mark)), marks.insert(mark).inserted else { return }
         try addFile(mark, [])
     }
@@ -91,67 +89,43 @@ final class ServerArchive {
         }
     }
 
-    /// A layer's tree, at a path that nothing is at yet.
+    /// A layer's tree, at a path that nothing is at yet; its files' data comes later.
     ///
     /// - Returns: what the server doesn't keep of it.
-    /// - Throws: `SystemError`, `Interrupted`, the sink's error, `ArchiveError`.
+    /// - Throws: `Interrupted`, the sink's error, `ArchiveError`.
     func addLayer(
-        _ root: CInt, at path: String, hidden: [[UInt8]: [[UInt8]]]
+        _ layer: ArchivedLayer, at path: String, hidden: [[UInt8]: [[UInt8]]]
     ) throws -> LostAttributes {
         try addDirectory(Files.parentPath(of: path))
-        var layer = LayerArchive(writer)
-        try layer.addLayer(root, at: prefix + path, hidden: hidden)
+        var trees = LayerArchive(writer)
+        try trees.addLayer(layer, hidden: hidden)
         directories.insert(path)
-        return layer.lost
+        return trees.lost
     }
 
-    /// Entries that were written into a file before, whole ones, of the directory at a path.
+    /// A flat image, at a path that nothing is at yet.
     ///
-    /// - Throws: `SystemError`, `Interrupted`, the sink's error.
-    func addEntries(from path: String, of directory: String) throws {
-        directories.insert(directory)
-        try writer.finishEntry()
-        let file = try OwnedDescriptor(opening: path, O_RDONLY)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
-        defer { buffer.deallocate() }
-        while true {
-            try Interruption.check()
-            let count = retrying { read(file.raw, buffer.baseAddress, buffer.count) }
-            guard count >= 0 else { throw SystemError("read", path) }
-            if count == 0 { return }
-            try sink.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-        }
+    /// - Returns: what the server doesn't keep of it and is not noted of the layers.
+    /// - Throws: `LayerError`, `Interrupted`, the sink's error, `ArchiveError`.
+    func addFlat(
+        _ tree: FlatTree, at path: String, source: (Int) throws -> LayerArchive.FlatSource
+    ) throws -> LostAttributes {
+        try addDirectory(Files.parentPath(of: path))
+        var trees = LayerArchive(writer)
+        try trees.addFlat(tree, at: prefix + path, source: source)
+        directories.insert(path)
+        return trees.lost
+    }
+
+    /// The data of a layer's files.
+    ///
+    /// - Throws: as `LayerArchive.addFiles`.
+    func addFiles(of layer: ArchivedLayer, from blob: VerifiedStream) throws {
+        try LayerArchive(writer).addFiles(of: layer, from: blob)
     }
 
     /// Ends the archive.
     ///
     /// - Throws: the sink's error, `ArchiveError`.
     func finish() throws { try writer.finish() }
-}
-
-/// Entries kept in a file until the archive that they belong to is written.
-final class ArchiveFile: ByteSink {
-    private let descriptor: SharedDescriptor
-    private let path: String
-    private var waiting: [UInt8] = []
-
-    /// - Throws: `SystemError`.
-    init(_ path: String) throws(SystemError) {
-        self.path = path
-        descriptor = SharedDescriptor(
-            try OwnedDescriptor(opening: path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600))
-    }
-
-    func write(_ bytes: UnsafeRawBufferPointer) throws {
-        waiting.append(contentsOf: bytes)
-        if waiting.count >= 256 << 10 { try flush() }
-    }
-
-    /// Writes what is left.
-    ///
-    /// - Throws: `SystemError`.
-    func flush() throws {
-        try Files.writeAll(waiting, to: descriptor.raw, path: path)
-        waiting.removeAll(keepingCapacity: true)
-    }
 }

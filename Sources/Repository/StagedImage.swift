@@ -1,5 +1,6 @@
-// An image's new layers, unpacked and verified in a staging directory, with the old ones beneath them where the
-// repository shows them: what both kinds of repository publish from.
+// An image's new layers, verified in a staging directory, with the old ones beneath them where the repository shows them:
+// what both kinds of repository publish from. A directory repository has them unpacked there, to be renamed into place; a
+// CernVM-FS repository has their blobs as they came, and their trees in memory.
 
 import Glibc
 import Images
@@ -15,19 +16,22 @@ final class StagedImage: Sendable {
     /// What each new layer came to, by its place in the plan.
     private let unpacked = Mutex<[Int: UnpackedLayer]>([:])
     private let files = Mutex<Int?>(nil)
-    private let marksUntold: Bool
+    private let form: Form
 
-    /// - Parameters:
-    ///   - directory: where the staging directory is made.
-    ///   - marksUntold: whether new layers say of themselves that nobody was told of them yet.
-    /// - Throws: `SystemError`.
-    init(
-        _ plan: PublicationPlan, over content: RepositoryContent, in directory: String, marksUntold: Bool
-    ) throws(SystemError) {
+    /// What a new layer is in the staging directory.
+    enum Form {
+        /// A directory, as it will be in the repository.
+        case directory
+        /// Its blob.
+        case blob
+    }
+
+    /// - Parameter staging: where new layers are put.
+    init(_ plan: PublicationPlan, over content: RepositoryContent, in staging: Staging, as form: Form) {
         self.plan = plan
         self.content = content
-        self.marksUntold = marksUntold
-        staging = try Staging(in: directory)
+        self.staging = staging
+        self.form = form
     }
 
     /// How many entries the flat image has that was made; nil where none was.
@@ -36,26 +40,45 @@ final class StagedImage: Sendable {
         set { files.withLock { $0 = newValue } }
     }
 
-    /// A new layer's directory in the staging directory.
+    /// A new layer's name in the staging directory.
     static func name(ofLayer index: Int) -> String { "layer-\(index)" }
 
-    /// Unpacks a new layer, with what it says of itself.
+    /// Takes a new layer, with what it says of itself.
     ///
     /// - Throws: `LayerError`, `ArchiveError`, `SystemError`, `Interrupted`, or the stream's error.
     func addLayer(_ index: Int, _ blob: VerifiedStream) throws -> LayerFacts {
         let layer = plan.layers[index]
-        let directory = Self.name(ofLayer: index)
-        let tree = "\(directory)/\(RepositoryLayout.layerTreeName)"
-        // What an attempt left that failed.
-        try Files.removeTree(directory, at: staging.descriptor.raw)
-        try Files.makeDirectories(tree, at: staging.descriptor.raw)
-        let root = try OwnedDescriptor(opening: tree, O_RDONLY | O_DIRECTORY, at: staging.descriptor.raw)
-        let result = try LayerUnpacker.unpack(
-            blob, into: root.raw, diffIdentifier: layer.diffIdentifier,
-            created: timespec(tv_sec: layer.created.seconds, tv_nsec: layer.created.nanoseconds))
-        try writeMetadata(of: layer, result, in: directory)
+        let name = Self.name(ofLayer: index)
+        let created = timespec(tv_sec: layer.created.seconds, tv_nsec: layer.created.nanoseconds)
+        let result: UnpackedLayer
+        switch form {
+        case .directory:
+            let tree = "\(name)/\(RepositoryLayout.layerTreeName)"
+            // What an attempt left that failed.
+            try Files.removeTree(name, at: staging.descriptor.raw)
+            try Files.makeDirectories(tree, at: staging.descriptor.raw)
+            result = try LayerUnpacker.unpack(
+                blob, into: try open("\(staging.path)/\(tree)"), diffIdentifier: layer.diffIdentifier,
+                created: created)
+            try writeMetadata(of: layer, result, in: name)
+        case .blob:
+            let path = "\(staging.path)/\(name)"
+            let spool = SharedDescriptor(
+                try OwnedDescriptor(opening: path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600))
+            result = try LayerUnpacker.scan(
+                blob, spool: spool, path: path, diffIdentifier: layer.diffIdentifier, created: created)
+        }
         unpacked.withLock { $0[index] = result }
         return LayerFacts(size: result.size, entries: result.entries)
+    }
+
+    /// A new layer's blob, read again from the staging directory.
+    ///
+    /// - Throws: `SystemError`.
+    func spooledBlob(ofLayer index: Int) throws -> VerifiedStream {
+        try VerifiedStream(
+            try FileStream(path: "\(staging.path)/\(Self.name(ofLayer: index))"),
+            plan.layers[index].descriptor)
     }
 
     /// What a new layer came to, and where it is staged; a layer that the image lists twice was unpacked once.
@@ -112,12 +135,16 @@ final class StagedImage: Sendable {
         try plan.layers.map { layer in
             let digest = layer.descriptor.digest
             if let (index, result) = stagedLayer(digest) {
+                if let tree = result.tree { return tree }
                 let path = "\(staging.path)/\(Self.name(ofLayer: index))/\(RepositoryLayout.layerTreeName)"
                 return try LayerTree(reading: try open(path), context: result.context)
             }
-            return try LayerTree(
-                reading: try open(content.path(RepositoryLayout.layerTree(digest))),
-                context: try content.layerContext(digest))
+            let root = try open(content.path(RepositoryLayout.layerTree(digest)))
+            let context = try content.layerContext(digest)
+            return switch form {
+            case .directory: try LayerTree(reading: root, context: context)
+            case .blob: try LayerTree(readingAll: root.raw, context: context)
+            }
         }
     }
 
@@ -130,17 +157,12 @@ final class StagedImage: Sendable {
         return tree
     }
 
-    private static let additions = "additions"
-
     /// A merged tree as the flat image has it: with what engines need over it, as one layer more.
     ///
-    /// - Throws: `LayerError`, `SystemError`, `Interrupted`.
+    /// - Throws: `LayerError`, `Interrupted`.
     func flatTree(of tree: FlatTree, telling: (String) -> Void) throws -> FlatTree {
-        // What an attempt left that failed.
-        try Files.removeTree(Self.additions, at: staging.descriptor.raw)
-        try Files.makeDirectories(Self.additions, at: staging.descriptor.raw)
-        return try tree.adding(
-            plan.flatAdditions, in: try open("\(staging.path)/\(Self.additions)"),
+        try tree.adding(
+            plan.flatAdditions,
             modified: timespec(tv_sec: plan.created.seconds, tv_nsec: plan.created.nanoseconds), warn: telling
         )
     }
@@ -225,27 +247,33 @@ final class StagedImage: Sendable {
     }
 
     private func writeMetadata(of layer: PlannedLayer, _ result: UnpackedLayer, in directory: String) throws {
+        let descriptor = staging.descriptor.raw
+        try Files.makeDirectories("\(directory)/\(RepositoryLayout.layerMetadataName)", at: descriptor)
+        var files = try metadata(of: layer, result, result.context)
+        // Where it becomes visible and this run is killed before it tells, another one will.
+        if plan.isAnnounced { files.append((RepositoryLayout.untoldMarkName, Array(staging.name.utf8))) }
+        for (name, bytes) in files {
+            try Files.replace("\(directory)/\(name)", with: bytes, sync: false, at: descriptor)
+        }
+    }
+
+    /// The files that a new layer says of itself, by their names in its directory. The last one makes it count as a layer
+    /// that is there.
+    ///
+    /// - Parameter context: what it leaves open.
+    /// - Throws: `EncodingError`.
+    func metadata(
+        of layer: PlannedLayer, _ result: UnpackedLayer, _ context: LayerContext
+    ) throws -> [(name: String, bytes: [UInt8])] {
         let entry = LayerFile(
             id: result.diffIdentifier.hex, created: Timestamp.now().description,
             compressedDigest: layer.descriptor.digest.description, compressedSize: layer.descriptor.size,
             diffDigest: result.diffIdentifier.description, diffSize: result.size)
         let origin = OriginFile(origin: [plan.configurationDigest.description])
-        let descriptor = staging.descriptor.raw
-        try Files.makeDirectories("\(directory)/\(RepositoryLayout.layerMetadataName)", at: descriptor)
-        var files = [
-            (RepositoryLayout.layerFactsName, try RepositoryJSON.encode([entry])),
+        return (context.isEmpty ? [] : [(RepositoryLayout.layerContextName, context.encoded())]) + [
             (RepositoryLayout.layerOriginName, try RepositoryJSON.encode(origin)),
+            (RepositoryLayout.layerFactsName, try RepositoryJSON.encode([entry])),
         ]
-        if !result.context.isEmpty {
-            files.append((RepositoryLayout.layerContextName, result.context.encoded()))
-        }
-        // Where it becomes visible and this run is killed before it tells, another one will.
-        if plan.isAnnounced, marksUntold {
-            files.append((RepositoryLayout.untoldMarkName, Array(staging.name.utf8)))
-        }
-        for (name, bytes) in files {
-            try Files.replace("\(directory)/\(name)", with: bytes, sync: false, at: descriptor)
-        }
     }
 }
 

@@ -1,5 +1,6 @@
-// Where an image is put together before it becomes visible: a directory of its own in the repository, on the same file
-// system, so that everything in it can be renamed into place and hard links reach it.
+// Where an image is put together before it becomes visible: a directory of its own. For a directory repository it is in
+// the repository, on the same file system, so that everything in it can be renamed into place and hard links reach it; for
+// CernVM-FS it is in the temporary directory, below one that belongs to this user alone: others have their own.
 //
 // Each staging directory has a lock file (`UUID.lock`) that its process holds, as a lock of that one descriptor: it goes
 // with the process. Whoever opens the repository to write removes those whose lock is free: their process is gone. So a
@@ -9,10 +10,15 @@ import CLinux
 import Glibc
 import Platform
 
-/// A private directory on the repository's file system.
+/// A private directory.
 final class Staging: Sendable {
-    /// The staging directories' parent, relative to the repository.
+    /// The staging directories' parent, relative to a directory repository.
     static let directory = ".ducc-staging"
+
+    /// The staging directories' parent in a temporary directory that other users have too.
+    static func spool(in temporaryDirectory: String) -> String {
+        "\(temporaryDirectory)/.ducc-spool-\(geteuid())"
+    }
     /// The repository's own lock, for writers on other hosts. Its name is none of a staging directory's lock.
     static let repositoryLock = "\(directory)/repository-lock"
 
@@ -27,9 +33,9 @@ final class Staging: Sendable {
 
     /// Makes a staging directory.
     ///
+    /// - Parameter parent: where it is made; made itself where it does not exist.
     /// - Throws: `SystemError`.
-    init(in directory: String) throws(SystemError) {
-        let parent = "\(directory)/\(Self.directory)"
+    init(in parent: String) throws(SystemError) {
         try Files.makeDirectories(parent, mode: 0o700)
         let (name, lock) = try Self.makeLock(in: parent)
         self.name = name
@@ -64,8 +70,7 @@ final class Staging: Sendable {
 
     /// Removes the staging directories of processes that are gone. A failure is none of the caller's: the next one
     /// tries again.
-    static func clean(in place: String) {
-        let parent = "\(place)/\(directory)"
+    static func clean(in parent: String) {
         for name in (try? DirectoryEntry.names(in: parent)) ?? [] where name.hasSuffix(".lock") {
             let lockPath = "\(parent)/\(name)"
             guard let file = try? OwnedDescriptor(opening: lockPath, O_RDWR | O_NOFOLLOW),
@@ -76,6 +81,26 @@ final class Staging: Sendable {
             }
             unlink(lockPath)
         }
+    }
+
+    /// Makes the parent in a temporary directory, and makes sure that it is this user's: in one that all may write to,
+    /// another user can have made it first, or a link of its name.
+    ///
+    /// - Throws: `RepositoryError`, `SystemError`.
+    static func makeSpool(in temporaryDirectory: String) throws -> String {
+        let path = spool(in: temporaryDirectory)
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw SystemError("create directory", path) }
+        var information = stat()
+        guard lstat(path, &information) == 0 else { throw SystemError("look at", path) }
+        guard information.st_mode & S_IFMT == S_IFDIR, information.st_uid == geteuid(),
+            information.st_mode & 0o022 == 0
+        else {
+            throw RepositoryError(
+                .refused,
+                "\(path) is not a directory that only this user can write to: remove it, or name another directory with "
+                    + "--temporary-dir")
+        }
+        return path
     }
 
     private static func makeLock(in parent: String) throws(SystemError) -> (String, SharedDescriptor) {

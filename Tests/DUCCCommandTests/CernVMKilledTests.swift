@@ -12,19 +12,23 @@ struct CernVMKilledTests {
     let converting: Converting
     /// How long a step of the server takes at least, in milliseconds, so that kills hit it.
     private static let stay = 60
-    private static let unpacking = "unpacking"
-    private static let steps = [unpacking] + CernVMInterruptionTests.steps
+    private static let spooling = "spooling"
+    private static let steps = [spooling] + CernVMInterruptionTests.steps
 
     init() throws {
         server = try CernVMServer()
         converting = try Converting(server: server)
     }
 
+    /// What takes a while to spool.
+    private static let large = (0..<(8 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 7 ^ $0 >> 9) }
+
     private static func image(_ name: String) -> TestImage {
         let layers = ["common", name].map { layer in
             TestImage.Layer(
                 TarBuilder.archive { tar in
                     tar.file("name", layer)
+                    tar.add("large", content: large)
                     for number in 0..<100 { tar.file("\(layer)/\(number)", "\(layer) \(number)") }
                 })
         }
@@ -106,7 +110,7 @@ struct CernVMKilledTests {
         try Self.image("image\(round)").write(to: converting.layout, tag: "1")
         let reached = converting.directory.path("reached")
         unlink(reached)
-        if step != Self.unpacking {
+        if step != Self.spooling {
             try server.setFault(
                 step, "{\"once\": true, \"touch\": \"\(reached)\", \"delay\": \(Double(Self.stay) / 1000)}")
         }
@@ -115,11 +119,11 @@ struct CernVMKilledTests {
         let end = try running.process.endDescriptor()
         var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
         func hasBegun() throws -> Bool {
-            step == Self.unpacking ? try !converting.staged().isEmpty : Files.exists(reached)
+            step == Self.spooling ? try !converting.staged().isEmpty : Files.exists(reached)
         }
         while try !hasBegun(), poll(&descriptor, 1, 1) == 0 {}
         // The instant itself: wherever it is then.
-        let isOver = poll(&descriptor, 1, step == Self.unpacking ? delay / 20 : delay) != 0
+        let isOver = poll(&descriptor, 1, step == Self.spooling ? delay / 20 : delay) != 0
         let group = try CernVMServer.processGroup(startedBy: running)
         if withServer, let group {
             // It opens no transaction any more while its flag is waited for.

@@ -111,8 +111,15 @@ struct CernVMTests {
     @Test("a full temporary directory is named, and nothing is published")
     func full() throws {
         let disk = try SmallDisk(kilobytes: 4096)
-        let archive = TarBuilder.archive { $0.add("large", content: [UInt8](repeating: 1, count: 8 << 20)) }
-        try TestImage([TestImage.Layer(archive, .zstd)]).write(to: converting.layout, tag: "1")
+        // They fit in bytes, which is all that can be known before, but not in pages.
+        let layers = (0..<3).map { number in
+            TestImage.Layer(
+                TarBuilder.archive { $0.add("\(number)", content: [UInt8](repeating: 1, count: 2727 * 512)) },
+                .none)
+        }
+        let size = layers.reduce(0) { $0 + $1.archive.count }
+        #expect(size <= 4 << 20 && layers.allSatisfy { $0.archive.count % 4096 == 1024 })
+        try TestImage(layers).write(to: converting.layout, tag: "1")
         let result = try converting.start(
             ["convert-single-image", "oci:\(converting.layout):1", converting.repository],
             environment: ["DUCC_TMP_DIR": disk.path]
@@ -247,7 +254,8 @@ struct CernVMTests {
     func noServer() throws {
         let result = try run(
             Programs.ducc, ["convert-single-image", "oci:\(converting.layout):1", server.name],
-            environment: ["PATH": "/usr/bin:/bin"])
+            // Also where this machine has one.
+            environment: ["PATH": converting.directory.path])
         #expect(result.code == 104 && result.errors.contains("cvmfs_server"), "\(result.errors)")
     }
 

@@ -114,7 +114,8 @@ final class Converting: Sendable {
 
     /// What is left in staging, but for the lock.
     func staged() throws -> [String] {
-        let directory = "\(server == nil ? repository : temporary)/.ducc-staging"
+        let directory =
+            server == nil ? "\(repository)/.ducc-staging" : "\(temporary)/.ducc-spool-\(geteuid())"
         return try DirectoryEntry.names(in: directory).filter { $0 != "repository-lock" }
     }
 }

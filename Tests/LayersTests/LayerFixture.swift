@@ -38,7 +38,7 @@ final class LayerFixture {
         let root = SharedDescriptor(try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY))
         let stream = try VerifiedStream(try FileStream(path: file), descriptor)
         let result = try LayerUnpacker.unpack(
-            stream, into: root.raw, diffIdentifier: Digest(sha256Hex: SHA256.hex(of: archive)),
+            stream, into: root, diffIdentifier: Digest(sha256Hex: SHA256.hex(of: archive)),
             created: timespec(tv_sec: 1_600_000_000, tv_nsec: 0), limits: limits)
         layers.append((result, root))
         return result

@@ -38,11 +38,12 @@ struct PipelineTests {
         let digest = try #require(Digest(sha256Hex: SHA256.hex(of: blob)))
         let descriptor = Descriptor(mediaType: MediaType.ociLayer, digest: digest, size: Int64(blob.count))
         try Files.makeDirectories(directory.path("root"))
-        let root = try OwnedDescriptor(opening: directory.path("root"), O_RDONLY | O_DIRECTORY)
+        let root = SharedDescriptor(
+            try OwnedDescriptor(opening: directory.path("root"), O_RDONLY | O_DIRECTORY))
         let source = Exclusive(try FileStream(path: try directory.write("blob", blob)))
         defer { #expect(source.violations.load(ordering: .relaxed) == 0, "two threads read one blob") }
         return try LayerUnpacker.unpack(
-            try VerifiedStream(source, descriptor), into: root.raw, diffIdentifier: nil, created: timespec()
+            try VerifiedStream(source, descriptor), into: root, diffIdentifier: nil, created: timespec()
         ).entries
     }
 

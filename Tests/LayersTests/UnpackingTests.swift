@@ -41,6 +41,28 @@ struct UnpackingTests {
         #expect(information(fixture.path(0, "empty"))?.st_size == 0)
     }
 
+    @Test(
+        "a directory that is named again has the later entry's owner and extended attributes alone",
+        .enabled(if: geteuid() == 0, "only root can give files away"))
+    func namedAgain() throws {
+        let fixture = try LayerFixture()
+        try fixture.unpack { tar in
+            for name in ["./", "twice/"] {
+                tar.add(
+                    name, type: "5", mode: 0o700, uid: 7, gid: 8,
+                    pax: [("SCHILY.xattr.user.first", [1]), ("SCHILY.xattr.user.both", [1])])
+                tar.add(name, type: "5", mode: 0o755, pax: [("SCHILY.xattr.user.both", [2])])
+            }
+        }
+        for name in ["", "twice"] {
+            let found = try #require(information(fixture.path(0, name)))
+            #expect(found.st_uid == 0 && found.st_gid == 0 && found.st_mode & 0o7777 == 0o755, "\(name)")
+            var value: UInt8 = 0
+            #expect(getxattr(fixture.path(0, name), "user.first", &value, 1) < 0 && errno == ENODATA)
+            #expect(getxattr(fixture.path(0, name), "user.both", &value, 1) == 1 && value == 2)
+        }
+    }
+
     @Test("names that are long, or no UTF-8, or begin with / or ./ come out as they are")
     func names() throws {
         let fixture = try LayerFixture()

@@ -178,4 +178,14 @@ struct WhiteoutTests {
         }
         #expect(try fixture.merged() == ["./ 0", "etc/ 1", "opt/ 1", "opt/new 1"])
     }
+
+    @Test("hard links into lower layers that lead through themselves, or through each other, are refused")
+    func endlessLinks() throws {
+        for links in [[("a", "a/b")], [("a", "b/x"), ("b", "a/x")]] {
+            let fixture = try LayerFixture()
+            try fixture.unpack { $0.symbolicLink("c", to: "a") }
+            try fixture.unpack { tar in for (name, target) in links { tar.hardLink(name, to: target) } }
+            #expect(throws: LayerError.self) { try fixture.merged() }
+        }
+    }
 }
