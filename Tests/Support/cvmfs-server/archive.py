@@ -162,16 +162,14 @@ class Ingestion:
         return True
 
     def _resolve_links(self):
-        """At the end: forward and chained links are fine. A clone has all of its target's attributes."""
-        waiting = {path: (target, name) for path, target, name in self.links}
-        while waiting:
-            ready = [path for path, (target, _) in waiting.items() if target not in waiting]
-            for path in ready:
-                target, name = waiting.pop(path)
+        """At the end, once: in byte order of the targets, and of one target's links in the archive's order. A link whose
+        target is itself a link finds it only if that one's turn came before. A clone has its target's attributes."""
+        waiting = {}
+        for path, target, name in self.links:
+            waiting.setdefault(os.fsencode(target if target is not None else name), []).append((path, target, name))
+        for key in sorted(waiting):
+            for path, target, name in waiting[key]:
                 self._clone(path, target, name)
-            if not ready:
-                path = next(iter(waiting))
-                raise WorkerFailure("catalog for file '%s' cannot be found, aborting" % waiting[path][0])
 
     def _clone(self, path, target, name):
         try:

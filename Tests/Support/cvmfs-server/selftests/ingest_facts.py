@@ -246,6 +246,21 @@ class Archives(RepositoryTest):
         self.assertEqual(os.readlink(self.rdonly + "/tosym"), "f")
         self.succeed("check", self.name)
 
+    def test_hard_links_to_links_are_resolved_in_byte_order_of_their_targets(self):
+        link = lambda name, to: entry(name, tarfile.LNKTYPE, linkname=to)
+        self.ingest(archive(link("a", "m"), link("m", "b"), entry("b", data=b"b")), base="q")
+        self.assertEqual([self.read("q/" + name) for name in "abm"], ["b", "b", "b"])
+        self.refused(archive(entry("z", data=b"z"), link("m", "z"), link("a", "m")),
+                     "catalog for file 'base/m' cannot be found, aborting")
+
+    def test_hard_links_to_one_file_work_in_every_order_of_names(self):
+        for number in range(6):
+            names = [chr(ord("a") + (number + step * 5) % 6) for step in range(6)]
+            members = [entry(names[0], data=b"text")] + [
+                entry(name, tarfile.LNKTYPE, linkname=names[0]) for name in names[1:]]
+            self.ingest(archive(*members[number:], *members[:number]), base="g%d" % number)
+            self.assertEqual({self.read("g%d/%s" % (number, name)) for name in names}, {"text"})
+
     def test_hard_links_to_nothing_or_a_directory_fail(self):
         self.refused(archive(entry("l", tarfile.LNKTYPE, linkname="x")),
                      "catalog for file 'base/x' cannot be found, aborting")
