@@ -49,6 +49,8 @@ package final class TarWriter {
     private let entry: OpaquePointer
     private let sink: any ByteSink
     private var failure: (any Error)?
+    /// The number of the device that is written, where libarchive can't write it.
+    private var largeDevice: LargeDevice?
 
     /// Begins an archive.
     ///
@@ -70,7 +72,13 @@ package final class TarWriter {
                 guard let context, let buffer else { return -1 }
                 let writer = Unmanaged<TarWriter>.fromOpaque(context).takeUnretainedValue()
                 do {
-                    try writer.sink.write(UnsafeRawBufferPointer(start: buffer, count: count))
+                    let bytes = UnsafeRawBufferPointer(start: buffer, count: count)
+                    if let header = writer.largeDevice?.patched(bytes) {
+                        writer.largeDevice = nil
+                        try header.withUnsafeBytes { try writer.sink.write($0) }
+                    } else {
+                        try writer.sink.write(bytes)
+                    }
                     return count
                 } catch {
                     writer.failure = error
@@ -112,8 +120,9 @@ package final class TarWriter {
             archive_entry_set_hardlink(entry, target)
         case .special(let type, let major, let minor):
             archive_entry_set_filetype(entry, type)
-            archive_entry_set_rdevmajor(entry, dev_t(major))
-            archive_entry_set_rdevminor(entry, dev_t(minor))
+            if type != S_IFIFO { largeDevice = LargeDevice(major: major, minor: minor) }
+            archive_entry_set_rdevmajor(entry, largeDevice == nil ? dev_t(major) : 0)
+            archive_entry_set_rdevminor(entry, largeDevice == nil ? dev_t(minor) : 0)
         }
         guard archive_write_header(archive, entry) == ARCHIVE_OK else { throw error() }
     }
@@ -142,4 +151,36 @@ package final class TarWriter {
     }
 
     private func error() -> any Error { failure ?? ArchiveError(archive: archive) }
+}
+
+/// A device's number that has no room in the six octal digits that libarchive writes. GNU tar writes such numbers as
+/// binary ones (base-256), and every reader takes them: they are put into the header that libarchive has made.
+private struct LargeDevice {
+    private static let most: UInt32 = 0o777777
+    private let major: UInt32
+    private let minor: UInt32
+
+    /// nil where the number is a small one.
+    init?(major: UInt32, minor: UInt32) {
+        if major <= Self.most, minor <= Self.most { return nil }
+        self.major = major
+        self.minor = minor
+    }
+
+    /// A header with the number in it; nil for other bytes, such as a long name's header.
+    func patched(_ bytes: UnsafeRawBufferPointer) -> [UInt8]? {
+        // GNU tar manual, "Basic Tar Format": typeflag, chksum, devmajor, devminor.
+        let (typeFlag, checksum, devices) = (156, 148..<156, 329..<345)
+        guard bytes.count == 512, [UInt8(ascii: "3"), UInt8(ascii: "4")].contains(bytes[typeFlag]) else { return nil }
+        var header = Array(bytes)
+        let numbers = [major, minor].flatMap { (number: UInt32) -> [UInt8] in
+            [0x80, 0, 0, 0] + [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: number >> $0) }
+        }
+        header.replaceSubrange(devices, with: numbers)
+        header.replaceSubrange(checksum, with: [UInt8](repeating: UInt8(ascii: " "), count: 8))
+        let digits = String(header.reduce(0) { $0 + Int($1) }, radix: 8)
+        let text = String(repeating: "0", count: max(0, 6 - digits.utf8.count)) + digits
+        header.replaceSubrange(checksum, with: Array(text.utf8) + [0, UInt8(ascii: " ")])
+        return header
+    }
 }

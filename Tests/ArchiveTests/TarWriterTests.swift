@@ -44,6 +44,26 @@ struct TarWriterTests {
         try Array(text.utf8).withUnsafeBytes { try writer.write($0) }
     }
 
+    @Test("devices have any number that Linux knows, under long names too")
+    func devices() throws {
+        let plain = TarAttributes(permissions: 0o600, modified: 0)
+        let long = String(repeating: "d/", count: 100) + "4"
+        let bytes = try write { writer in
+            try writer.add("large", .special(S_IFCHR, major: 4095, minor: 1_048_575), plain)
+            try writer.add("most", .special(S_IFBLK, major: 0o777777, minor: 0o777777), plain)
+            try writer.add(long, .special(S_IFBLK, major: 1, minor: 0o1000000), plain)
+            try writer.add("small", .special(S_IFCHR, major: 1, minor: 3), plain)
+        }
+        #expect(
+            try read(bytes) == [
+                "3 600 0 0 0 0 4095 1048575 'large' '' ", "4 600 0 0 0 0 262143 262143 'most' '' ",
+                "4 600 0 0 0 0 1 262144 '\(long)' '' ", "3 600 0 0 0 0 1 3 'small' '' ",
+            ])
+        let directory = try TemporaryDirectory()
+        let reader = try TarReader(try FileStream(path: try directory.write("archive", bytes)))
+        #expect(try reader.next()?.device.minor == 1_048_575)
+    }
+
     @Test("every kind of entry is what another reader takes it for")
     func kinds() throws {
         let plain = TarAttributes(permissions: 0o6755, user: 1000, group: 100, modified: 1_700_000_000)

@@ -79,33 +79,39 @@ struct Oracle {
 
     /// Unpacks an image with both.
     ///
+    /// - Parameter server: where ours goes to; nil: it goes to a directory. There what is made of it does not depend on
+    ///   who does it: umoci is run by root.
     /// - Returns: where they differ.
-    func differences(_ image: OracleImage) throws -> [String] {
+    func differences(_ image: OracleImage, on server: CernVMServer? = nil) throws -> [String] {
         let layout = directory.path("layout")
         try TestImage(try image.layers()).write(to: layout, tag: "1")
-        let repository = directory.path("repository")
+        let repository = server?.name ?? directory.path("repository")
         let result = try start(
-            [ducc, "convert-single-image", "oci:\(layout):1", repository],
-            ["DUCC_LOCK_FILE": directory.path("lock")])
+            user + [ducc, "convert-single-image", "oci:\(layout):1", repository],
+            ["DUCC_LOCK_FILE": directory.path("lock"), "DUCC_TMP_DIR": directory.path].merging(
+                server?.environment ?? [:]
+            ) { $1 })
         guard result.code == 0 else { throw SupportError("cvmfs_ducc: \(result.errors)") }
 
         let readable = image.oracleLayers == nil ? layout : directory.path("readable")
         if let layers = image.oracleLayers { try TestImage(try layers()).write(to: readable, tag: "1") }
         let other = directory.path("umoci")
+        let oracleUser = server == nil ? user : []
         let oracle = try start(
-            ["umoci", "raw", "unpack"] + (user.isEmpty ? [] : ["--rootless"]) + [
+            oracleUser + ["umoci", "raw", "unpack"] + (oracleUser.isEmpty ? [] : ["--rootless"]) + [
                 "--image", "\(readable):1", other,
             ], [:])
         guard oracle.code == 0 else { throw SupportError("umoci: \(oracle.errors)") }
         return TreeComparison.withoutEngineFiles(
-            try TreeComparison.differences("\(repository)/localhost/layout:1/", other) { path, field in
-                image.exceptions[path]?.contains(field) == true
-            })
+            try TreeComparison.differences(
+                "\(server?.mounted ?? repository)/localhost/layout:1/", other, inServer: server != nil
+            ) { path, field in image.exceptions[path]?.contains(field) == true }
+        ).filter { server == nil || $0 != "./.cvmfscatalog: only in the first" }
     }
 
     private func start(_ words: [String], _ environment: [String: String]) throws -> CommandResult {
         // umoci leaves the modes of directories that no layer names to the umask.
-        let words = ["sh", "-c", #"umask 022; exec "$@""#, "sh"] + user + words
+        let words = ["sh", "-c", #"umask 022; exec "$@""#, "sh"] + words
         return try run(words[0], Array(words.dropFirst()), environment: environment)
     }
 }
@@ -118,6 +124,20 @@ struct OracleTests {
     func asRoot(image: OracleImage) throws {
         let differences = try Oracle(unprivileged: false).differences(image)
         #expect(differences.isEmpty, "\(differences.joined(separator: "\n"))")
+    }
+
+    @Test(
+        "on a CernVM-FS repository, published by root or by its owner without privileges",
+        .enabled(if: CernVMServer.isPossible), .enabled(if: Oracle.isInstalled, "umoci is not installed"),
+        arguments: [false, true])
+    func server(unprivileged: Bool) throws {
+        let server = try CernVMServer(owner: unprivileged ? "nobody" : "root", real: CernVMServer.isReal)
+        for image in OracleImage.all {
+            let differences = try Oracle(unprivileged: unprivileged).differences(image, on: server)
+            #expect(differences.isEmpty, "\(image.testDescription): \(differences.joined(separator: "\n"))")
+        }
+        #expect(try server.revision() == 1 + OracleImage.all.count)
+        #expect(try server.isWhole())
     }
 
     @Test(

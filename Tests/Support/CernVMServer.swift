@@ -1,5 +1,7 @@
-// A CernVM-FS repository on a publisher node, as the stand-in in cvmfs-server/ plays it.
+// A CernVM-FS repository on a publisher node: as the stand-in in cvmfs-server/ plays it, or, for the tests that can have
+// it, of the real server that this machine has (`CVMFS_SERVER=real`).
 
+import CLinux
 import FoundationEssentials
 import Glibc
 import Notifications
@@ -19,15 +21,61 @@ package final class CernVMServer: Sendable {
     /// Whether this machine lets us have one: its mounts need root.
     package static let isPossible = geteuid() == 0
 
-    /// - Parameter isBehindGateway: whether a gateway gives leases on its paths.
-    package init(isBehindGateway: Bool = false) throws {
+    /// Whether the tests that can are to use the real server. It has neither a journal nor faults.
+    package static let isReal = ProcessEnvironment.current["CVMFS_SERVER"] == "real"
+
+    private let isReal: Bool
+    /// Runs the stand-in for an owner who is not root.
+    private let relay: RunningCommand?
+    private let relayDirectory: TemporaryDirectory?
+    private let held: SharedDescriptor?
+
+    /// - Parameters:
+    ///   - isBehindGateway: whether a gateway gives leases on its paths.
+    ///   - owner: whose the repository is.
+    ///   - real: whether it is one of the real server.
+    package init(isBehindGateway: Bool = false, owner: String = "root", real: Bool = false) throws {
         name = "t\(RandomIdentifier.hex(6)).test.example"
+        isReal = real
         let gateway = isBehindGateway ? ["-u", "gw,/srv/cvmfs/txn,http://localhost:4929/api/v1"] : []
-        try runSuccessfully(
-            "\(Self.programs)/cvmfs_server", ["mkfs", "-o", "root"] + gateway + [name])
+        try runSuccessfully(Self.program(real), ["mkfs", "-o", owner] + gateway + [name])
+        guard owner != "root", !real else {
+            relay = nil
+            relayDirectory = nil
+            held = nil
+            return
+        }
+        let directory = try TemporaryDirectory()
+        let (socket, input) = (directory.path("socket"), directory.path("input"))
+        guard mkfifo(input, 0o600) == 0 else { throw SystemError("make", input) }
+        held = SharedDescriptor(try OwnedDescriptor(opening: input, O_RDWR))
+        let uid = try run("id", ["-u", owner]).output.filter(\.isNumber)
+        let relay = try RunningCommand("\(Self.programs)/owner.py", ["serve", socket, uid], input: input)
+        try waitUntil("commands can be run for the owner") { relay.outputSoFar == "ready\n" }
+        let script = "#!/bin/sh\nexec '\(directory.path("owner.py"))' call '\(socket)' \"$@\"\n"
+        try runSuccessfully("cp", ["\(Self.programs)/owner.py", directory.path])
+        try Files.makeDirectories(directory.path("programs"))
+        try Files.replace(directory.path("programs/cvmfs_server"), with: Array(script.utf8), sync: false)
+        try runSuccessfully("chmod", ["-R", "a+rX,u+x", directory.path])
+        try runSuccessfully("chmod", ["755", directory.path("programs/cvmfs_server")])
+        self.relay = relay
+        relayDirectory = directory
     }
 
-    deinit { _ = try? run("\(Self.programs)/cvmfs_server", ["rmfs", "-f", name]) }
+    deinit {
+        relay?.signal(SIGTERM)
+        _ = try? run(Self.program(isReal), ["rmfs", "-f", name])
+    }
+
+    private static func program(_ real: Bool) -> String { real ? "cvmfs_server" : "\(programs)/cvmfs_server" }
+
+    /// What a program needs to find this repository's server.
+    package var environment: [String: String] {
+        if isReal { return [:] }
+        guard let relayDirectory else { return Self.environment }
+        let path = ProcessEnvironment.current["PATH"] ?? "/usr/bin:/bin"
+        return ["PATH": "\(relayDirectory.path("programs")):\(path)"]
+    }
 
     /// What a program needs to find the server.
     package static var environment: [String: String] {
@@ -59,7 +107,7 @@ package final class CernVMServer: Sendable {
     /// Runs a command of the server.
     @discardableResult
     package func command(_ arguments: String...) throws -> CommandResult {
-        try run("\(Self.programs)/cvmfs_server", arguments)
+        try run(Self.program(isReal), arguments)
     }
 
     /// What the server did: one line an operation.
@@ -82,10 +130,20 @@ package final class CernVMServer: Sendable {
     }
 
     /// The last published revision.
-    package func revision() throws -> Int { try operations().last?.after ?? 1 }
+    package func revision() throws -> Int {
+        if !isReal { return try operations().last?.after ?? 1 }
+        var value = [UInt8](repeating: 0, count: 32)
+        let count = getxattr(mounted, "user.revision", &value, value.count)
+        guard count > 0, let number = Int(String(decoding: value[..<count], as: UTF8.self)) else {
+            throw SystemError("read the revision of", mounted)
+        }
+        return number
+    }
 
     /// Whether the server finds its catalogues whole.
-    package func isWhole() throws -> Bool { try command("check", name).code == 0 }
+    package func isWhole() throws -> Bool {
+        try run(Self.program(isReal), ["check"] + (isReal ? ["-i"] : []) + [name]).code == 0
+    }
 
     /// Lets a step of the server be slow, or fail.
     ///

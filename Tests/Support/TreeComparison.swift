@@ -37,21 +37,33 @@ package enum TreeComparison {
 
     /// Where two trees differ: "path: field one | other", sorted.
     ///
-    /// - Parameter ignoring: what may differ, and is not looked at.
+    /// - Parameters:
+    ///   - inServer: whether the first is what a CernVM-FS server shows: it keeps neither extended attributes nor hard
+    ///     links, and of times the seconds from 1970 to 2^33.
+    ///   - ignoring: what may differ, and is not looked at.
     package static func differences(
-        _ one: String, _ other: String, ignoring: (_ path: String, Field) -> Bool = { _, _ in false }
+        _ one: String, _ other: String, inServer: Bool = false,
+        ignoring: (_ path: String, Field) -> Bool = { _, _ in false }
     ) throws -> [String] {
         let first = try fields(one)
-        let second = try fields(other)
+        let second = try fields(other).mapValues { inServer ? keptByServer($0) : $0 }
+        let lost: Set<Field> = inServer ? [.attributes, .inode] : []
         return Set(first.keys).union(second.keys).sorted().flatMap { path -> [String] in
             guard let ours = first[path], let theirs = second[path] else {
                 return ["\(path): only in the \(first[path] == nil ? "second" : "first")"]
             }
             return Field.allCases.compactMap { field in
-                ours[field] == theirs[field] || ignoring(path, field)
+                ours[field] == theirs[field] || lost.contains(field) || ignoring(path, field)
                     ? nil : "\(path): \(field) \(ours[field] ?? "none") | \(theirs[field] ?? "none")"
             }
         }
+    }
+
+    private static func keptByServer(_ fields: [Field: String]) -> [Field: String] {
+        guard let time = fields[.time], let seconds = time.split(separator: ".").first.flatMap({ Int($0) }) else {
+            return fields
+        }
+        return fields.merging([.time: "\(min(max(0, seconds), 1 << 33 - 1)).0"]) { $1 }
     }
 
     /// What flat images have besides their layers' files: directories to mount over, and Singularity's own files.

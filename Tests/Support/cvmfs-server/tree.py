@@ -12,7 +12,8 @@ class Attributes:
     """Owner, mode and time of an entry."""
 
     def __init__(self, uid, gid, mode, mtime):
-        self.uid, self.gid, self.mode, self.mtime = uid, gid, stat.S_IMODE(mode), int(mtime)
+        # Section 17: times outside of this are clamped.
+        self.uid, self.gid, self.mode, self.mtime = uid, gid, stat.S_IMODE(mode), min(max(int(mtime), 0), (1 << 33) - 1)
 
     @classmethod
     def of(cls, status):
