@@ -171,7 +171,9 @@ private struct LargeDevice {
     func patched(_ bytes: UnsafeRawBufferPointer) -> [UInt8]? {
         // GNU tar manual, "Basic Tar Format": typeflag, chksum, devmajor, devminor.
         let (typeFlag, checksum, devices) = (156, 148..<156, 329..<345)
-        guard bytes.count == 512, [UInt8(ascii: "3"), UInt8(ascii: "4")].contains(bytes[typeFlag]) else { return nil }
+        guard bytes.count == 512, [UInt8(ascii: "3"), UInt8(ascii: "4")].contains(bytes[typeFlag]) else {
+            return nil
+        }
         var header = Array(bytes)
         let numbers = [major, minor].flatMap { (number: UInt32) -> [UInt8] in
             [0x80, 0, 0, 0] + [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: number >> $0) }

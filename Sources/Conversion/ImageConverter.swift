@@ -214,6 +214,10 @@ package struct ImageConverter: Sendable {
             builds
             ? try publishFlat(publication, plan, events)
             : try publishOther(publication, plan, merges: !fresh.isEmpty, events)
+        if facts.isAnothers {
+            result.outcome = .unchanged
+            return
+        }
         for loss in facts.lost { observer.warn("\(reference): the repository did not keep \(loss)") }
         if let thin, let thinName {
             try push(thin, as: thinName, reference, ImageFields(plan).documents, events, &result)
@@ -258,7 +262,7 @@ package struct ImageConverter: Sendable {
             let facts = try commit(publication, plan, events)
             entries = count
             endFields.append((.files, "\(count)"))
-            emitFlatImage(plan, events)
+            if !facts.isAnothers { emitFlatImage(plan, events) }
             return facts
         }
     }
@@ -283,7 +287,9 @@ package struct ImageConverter: Sendable {
             plan.entersPodman
             ? try events.pair(.startPodmanIngestion, .endPodmanIngestion) { _ in try commit() } : try commit()
         for digest in facts.publishedLayers { events.emit(.publishLayer, [(.layerDigest, digest.hex)]) }
-        if plan.entersPodman { events.emit(.publishPodmanImage, ImageFields(plan).documents) }
+        if plan.entersPodman, !facts.isAnothers {
+            events.emit(.publishPodmanImage, ImageFields(plan).documents)
+        }
         return facts
     }
 

@@ -63,7 +63,7 @@ struct PodmanIndex {
             self.images = PodmanList(text: images.text)
             self.layers = PodmanList(text: layers.text)
         } else {
-            let mended = PodmanMending(try images.values(), try layers.values(), paths)
+            let mended = try PodmanMending(try images.values(), try layers.values(), paths)
             self.images = try PodmanList(mended.images, isChanged: true)
             self.layers = try PodmanList(mended.layers, isChanged: true)
             written = mended.entries
@@ -78,13 +78,14 @@ struct PodmanIndex {
         let isOurs: Bool
 
         init(_ name: String, _ paths: PodmanPaths) throws(SystemError) {
-            path = paths.content.path("\(paths.list(name)).json")
-            guard Files.exists(path) else {
+            let file = "\(paths.list(name)).json"
+            path = paths.content.path(file)
+            guard let bytes = try paths.content.read(file, limit: PodmanIndex.largestFile) else {
                 (text, isOurs) = (Array("[]".utf8), true)
                 return
             }
-            text = try Files.read(path, limit: PodmanIndex.largestFile)
-            let lock = try? Files.read(paths.content.path("\(paths.list(name)).lock"), limit: 1000)
+            text = bytes
+            let lock = try paths.content.read("\(paths.list(name)).lock", limit: 1000)
             isOurs = lock == PodmanIndex.mark(of: text)
         }
 
@@ -109,12 +110,12 @@ struct PodmanIndex {
     /// Enters a layer, unless it is there.
     ///
     /// - Parameter parent: the layer beneath; nil for the lowest.
-    /// - Throws: `JSONError` where an entry is none.
+    /// - Throws: `JSONError` where an entry is none, `SystemError`.
     mutating func add(_ layer: Layer, over parent: LayerName?) throws -> LayerName {
         let (id, isThere) = try identifier(of: layer.diffIdentifier, over: parent?.identifier)
-        let link = paths.link(of: id)
+        let link = try paths.link(of: id)
         let lower = PodmanPaths.stack(parent?.stack ?? [], under: layer.tree)
-        if !isThere || !paths.isWhole(id, link) {
+        if try !isThere || !paths.isWhole(id, link) {
             written.append(CompanionEntry("\(paths.layer(id))/diff", .link(layer.tree)))
             written += paths.entries(of: id, link, lower: PodmanPaths.lower(lower))
         }

@@ -18,7 +18,8 @@ struct PodmanMending {
     /// The parent of each layer; nil for the lowest.
     private var parents: [String: String?] = [:]
 
-    init(_ images: [JSONValue], _ layers: [JSONValue], _ paths: PodmanPaths) {
+    /// - Throws: `SystemError` where the store can't be read.
+    init(_ images: [JSONValue], _ layers: [JSONValue], _ paths: PodmanPaths) throws {
         self.paths = paths
         for layer in layers {
             // Of an id that is there twice the first counts: its directory was written with that one.
@@ -28,14 +29,14 @@ struct PodmanMending {
             parents[id] = .some(layer["parent"]?.text)
             self.layers.append(layer)
         }
-        self.images = mended(images)
-        entries = self.layers.compactMap { $0["id"]?.text }.flatMap { id in
-            paths.entries(of: id, paths.link(of: id), lower: lower(of: id))
+        self.images = try mended(images)
+        entries = try self.layers.compactMap { $0["id"]?.text }.flatMap { id in
+            paths.entries(of: id, try paths.link(of: id), lower: try lower(of: id))
         }
     }
 
     /// One image an id, a name once, those alone that podman can read.
-    private func mended(_ images: [JSONValue]) -> [JSONValue] {
+    private func mended(_ images: [JSONValue]) throws -> [JSONValue] {
         var found: [JSONValue] = []
         var places: [String: Int] = [:]
         var names: Set<String> = []
@@ -46,7 +47,7 @@ struct PodmanMending {
             if let place = places[id] {
                 found[place]["names"] = .array(
                     own.map { .string($0) } + (found[place]["names"]?.elements ?? []))
-            } else if !own.isEmpty, var mended = withDigests(image, configuration) {
+            } else if !own.isEmpty, var mended = try withDigests(image, configuration) {
                 mended["names"] = .array(own.map { .string($0) })
                 places[id] = found.count
                 found.append(mended)
@@ -56,11 +57,12 @@ struct PodmanMending {
     }
 
     /// An image with what podman knows of its documents; nil where it can't be used for want of them or of its layer.
-    private func withDigests(_ image: JSONValue, _ configuration: Digest) -> JSONValue? {
-        let directory = paths.content.path(paths.image(configuration))
+    private func withDigests(_ image: JSONValue, _ configuration: Digest) throws -> JSONValue? {
+        let directory = paths.image(configuration)
         let name = PodmanPaths.fileName(configuration.description)
-        guard let manifest = try? Files.read("\(directory)/\(PodmanPaths.manifestKey)", limit: 16 << 20),
-            let document = try? Files.read("\(directory)/\(name)", limit: 16 << 20),
+        guard
+            let manifest = try paths.content.read("\(directory)/\(PodmanPaths.manifestKey)", limit: 16 << 20),
+            let document = try paths.content.read("\(directory)/\(name)", limit: 16 << 20),
             SHA256.hex(of: document) == configuration.hex,
             let digest = Digest(sha256Hex: SHA256.hex(of: manifest)),
             let diffIdentifiers = try? ImageConfiguration.decode(document).diffIdentifiers
@@ -75,12 +77,12 @@ struct PodmanMending {
 
     /// What `lower` of a layer is, by the parents that `layers.json` names; nil for one that has none. The parents of an
     /// image that has a layer twice go in a circle, which ends here.
-    private func lower(of id: String) -> String? {
+    private func lower(of id: String) throws -> String? {
         var seen: Set<String> = [id]
         var stack: [(link: String, tree: String)] = []
         var next = parents[id] ?? nil
         while let parent = next, parents[parent] != nil, seen.insert(parent).inserted {
-            stack.append((paths.link(of: parent), parent))
+            stack.append((try paths.link(of: parent), parent))
             next = parents[parent] ?? nil
         }
         return PodmanPaths.lower(stack)

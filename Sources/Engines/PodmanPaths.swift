@@ -33,9 +33,10 @@ struct PodmanPaths {
     static func fileName(_ key: String) -> String { "=" + Base64.encoded(key) }
 
     /// A layer's short name: the one that it has, else one made of its id.
-    func link(of id: String) -> String {
-        let path = content.path("\(layer(id))/link")
-        if let bytes = try? Files.read(path, limit: 100), bytes.count == 26,
+    ///
+    /// - Throws: `SystemError`.
+    func link(of id: String) throws(SystemError) -> String {
+        if let bytes = try content.read("\(layer(id))/link", limit: 4096), bytes.count == 26,
             bytes.allSatisfy({ (0x41...0x5a).contains($0) || (0x32...0x37).contains($0) })
         {
             return String(decoding: bytes, as: UTF8.self)
@@ -66,9 +67,14 @@ struct PodmanPaths {
     }
 
     /// Whether a layer's directory has all that podman wants: its short name and its tree lead somewhere.
-    func isWhole(_ id: String, _ link: String) -> Bool {
+    ///
+    /// - Throws: `SystemError`.
+    func isWhole(_ id: String, _ link: String) throws(SystemError) -> Bool {
         let names = ["diff", "merged", "empty"].map { "\(layer(id))/\($0)" }
-        return (names + ["\(prefix)overlay/l/\(link)"]).allSatisfy { Files.isDirectory(content.path($0)) }
+        for name in names + ["\(prefix)overlay/l/\(link)"] where try !content.isDirectory(name) {
+            return false
+        }
+        return true
     }
 
     /// The first 130 bits of hex digits as 26 characters (RFC 4648, section 6).

@@ -43,7 +43,7 @@ package struct PodmanStore: ImageCompanion {
     }
 
     package func entries(
-        for plan: PublicationPlan, size: (Digest) -> Int64?, over content: RepositoryContent
+        for plan: PublicationPlan, size: (Digest) throws -> Int64?, over content: RepositoryContent
     ) throws -> [CompanionEntry] {
         var index = try PodmanIndex(reading: PodmanPaths(content, at: RepositoryLayout.podmanStore))
         let directories = [
@@ -56,7 +56,7 @@ package struct PodmanStore: ImageCompanion {
                 PodmanIndex.Layer(
                     diffIdentifier: layer.diffIdentifier, blob: layer.descriptor,
                     tree: "../../../\(RepositoryLayout.layerTree(layer.descriptor.digest))",
-                    created: layer.created.description, size: size(layer.descriptor.digest)), over: top)
+                    created: layer.created.description, size: try size(layer.descriptor.digest)), over: top)
         }
         try index.add(
             PodmanIndex.Image(

@@ -4,52 +4,53 @@
 
 import CLinux
 import Glibc
+import Synchronization
 
 /// Locks on whole files.
 public enum FileLock {
     /// Takes an exclusive POSIX record lock, waiting for whoever has it.
     ///
     /// The wait itself (`F_SETLKW`: first come, first served, as the original DUCC waits) runs on a thread of its own,
-    /// so that a signal can end the wait.
+    /// so that a signal, or a limit, can end the wait.
     /// - Parameters:
-    ///   - descriptor: a descriptor open for writing, the only one of its file in this process.
+    ///   - descriptor: a descriptor open for writing, the only one of its file in this process. It stays open.
+    ///   - limit: how long is waited, in milliseconds; nil: without end.
     ///   - onWait: called once where another process has the lock, with that process's number (0: on another host).
-    /// - Throws: `SystemError`, `Interrupted`.
+    /// - Throws: `SystemError`, with `ETIMEDOUT` at the limit; `Interrupted`.
     public static func waitForRecordLock(
-        _ descriptor: CInt, path: String, onWait: (pid_t) -> Void
+        _ descriptor: CInt, path: String, limit: UInt64? = nil, onWait: (pid_t) -> Void
     ) throws {
-        var lock = flock()
-        lock.l_type = Int16(F_WRLCK)
-        if fcntl(descriptor, F_SETLK, &lock) == 0 { return }
-        guard errno == EAGAIN || errno == EACCES else { throw SystemError("lock", path) }
+        var isSaid = false
+        while true {
+            let known = waiters.withLock { $0.removeValue(forKey: descriptor) }
+            if known == nil {
+                var lock = flock()
+                lock.l_type = Int16(F_WRLCK)
+                if fcntl(descriptor, F_SETLK, &lock) == 0 { return }
+                guard errno == EAGAIN || errno == EACCES else { throw SystemError("lock", path) }
+            }
+            if !isSaid { onWait(holder(of: descriptor)) }
+            isSaid = true
+            let waiter = try known ?? RecordLockWaiter(descriptor, path: path)
+            switch try waiter.wait(limit: limit, path: path) {
+            case .locked: return
+            case .givenBack: continue
+            case .limit:
+                waiters.withLock { $0[descriptor] = waiter }
+                throw SystemError("lock", path, code: ETIMEDOUT)
+            }
+        }
+    }
+
+    /// The waits that ended before the lock came, by their descriptors.
+    private static let waiters = Mutex<[CInt: RecordLockWaiter]>([:])
+
+    /// The process that has a record lock; 0 where it is on another host, or has given it back.
+    public static func holder(of descriptor: CInt) -> pid_t {
         var holder = flock()
         holder.l_type = Int16(F_WRLCK)
         _ = fcntl(descriptor, F_GETLK, &holder)
-        onWait(holder.l_type == Int16(F_UNLCK) ? 0 : max(0, holder.l_pid))
-
-        let counter = ducc_eventfd()
-        guard counter >= 0 else { throw SystemError("wait for", path) }
-        let done = SharedDescriptor(OwnedDescriptor(raw: counter))
-        let result = LockResult()
-        try Threads.start {
-            var lock = flock()
-            lock.l_type = Int16(F_WRLCK)
-            let code = retrying { fcntl(descriptor, F_SETLKW, &lock) } == 0 ? 0 : errno
-            result.code.store(code, ordering: .releasing)
-            var one: UInt64 = 1
-            _ = write(done.raw, &one, 8)
-        }.detach()
-        while true {
-            var descriptors = [
-                pollfd(fd: done.raw, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: Interruption.descriptor, events: Int16(POLLIN), revents: 0),
-            ]
-            poll(&descriptors, 2, -1)
-            if descriptors[0].revents != 0 { break }
-            try Interruption.check()
-        }
-        let code = result.code.load(ordering: .acquiring)
-        guard code == 0 else { throw SystemError("lock", path, code: code) }
+        return holder.l_type == Int16(F_UNLCK) ? 0 : max(0, holder.l_pid)
     }
 
     /// Gives a POSIX record lock back.

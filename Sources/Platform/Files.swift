@@ -167,6 +167,30 @@ public enum Files {
         guard fchmodat(directory, path, mode, 0) == 0 else { throw SystemError("set the mode of", path) }
     }
 
+    /// What is at a path; nil where it does not exist. Unlike `exists` and its like, it does not take an error for
+    /// absence: where a server doesn't answer, nothing would seem to be there.
+    ///
+    /// - Parameter followingLinks: whether what a symbolic link leads to is meant.
+    /// - Returns: its mode, type included.
+    /// - Throws: `SystemError` where it can't be told.
+    public static func mode(of path: String, followingLinks: Bool = false) throws(SystemError) -> mode_t? {
+        var information = stat()
+        let flags = followingLinks ? 0 : AT_SYMLINK_NOFOLLOW
+        if fstatat(currentDirectory, path, &information, flags) == 0 { return information.st_mode }
+        guard [ENOENT, ENOTDIR, ELOOP].contains(errno) else { throw SystemError("look at", path) }
+        return nil
+    }
+
+    /// Reads a whole file; nil where it does not exist.
+    ///
+    /// - Throws: `SystemError`.
+    public static func readIfPresent(_ path: String, limit: Int) throws(SystemError) -> [UInt8]? {
+        do throws(SystemError) { return try read(path, limit: limit) } catch {
+            guard [ENOENT, ENOTDIR, ELOOP].contains(error.code) else { throw error }
+            return nil
+        }
+    }
+
     /// Whether a directory is there, symbolic links followed.
     public static func isDirectory(_ path: String, at directory: CInt = currentDirectory) -> Bool {
         var information = stat()

@@ -35,6 +35,8 @@ final class CernVMPublication: Publication {
     /// The flat image that is to be written; nil: none is.
     private let flat = Mutex<FlatTree?>(nil)
     private let reusedLost = Mutex(LostAttributes())
+    /// When the image was published, as the record of the last attempt has it.
+    private let attempted = Mutex<String?>(nil)
 
     private struct Prepared {
         let context: LayerContext
@@ -132,14 +134,22 @@ final class CernVMPublication: Publication {
         try image.checkReusedLayers()
         try image.checkPublicPath()
         let old = try repository.record(plan.reference.publicPath)
+        if let old, try isPublished(as: old) {
+            // An attempt of ours that failed after all may have published it.
+            let isOurs = attempted.withLock { $0 == old.published }
+            return PublicationFacts(
+                publishedLayers: isOurs
+                    ? old.unannounced?.layers.compactMap(Digest.init(sha256Hex:)) ?? [] : [],
+                linkChanged: isOurs && old.unannounced?.flat == true, lost: old.lost, isAnothers: !isOurs)
+        }
         let isNoted = old?.configurationDigest == plan.configurationDigest.description
-        let layers = plan.layers.indices.filter { index in
+        let layers = try plan.layers.indices.filter { index in
             let layer = plan.layers[index]
-            return plan.contents.layers && layer.isNew
+            return try plan.contents.layers && layer.isNew
                 && (plan.replacesLayers || !content.hasLayer(layer.descriptor.digest))
         }
         let writesFlat =
-            image.flatEntries != nil
+            try image.flatEntries != nil
             && (plan.replacesFlat || !content.hasFlatImage(plan.configurationDigest))
         try checkWay(layers, writesFlat)
         let companions = try image.companionEntries()
@@ -148,7 +158,7 @@ final class CernVMPublication: Publication {
         try removeOld(layers, writesFlat)
 
         let linkChanged =
-            plan.contents.flat && (!image.isLinked || !isNoted || old?.unannounced?.flat == true)
+            try plan.contents.flat && (!image.isLinked() || !isNoted || old?.unannounced?.flat == true)
         // Those of the image that was here too, though this one may not have them.
         let known = plan.isAnnounced ? old?.unannounced?.layers.compactMap(Digest.init(sha256Hex:)) ?? [] : []
         let new = layers.map { plan.layers[$0].descriptor.digest }
@@ -158,7 +168,7 @@ final class CernVMPublication: Publication {
             flat: plan.contents.flat && (linkChanged || image.flatEntries != nil),
             podman: plan.entersPodman)
 
-        var record = image.record(nil, lost: [])
+        var record = try image.record(nil, lost: [])
         let answer = try repository.ingest(
             ["-t", "-", "-b", repository.archiveBase, "-k"]
         ) { [self] pipe in
@@ -171,6 +181,16 @@ final class CernVMPublication: Publication {
         }
         try judge(answer, record, waiting)
         return PublicationFacts(publishedLayers: published, linkChanged: linkChanged, lost: record.lost)
+    }
+
+    /// Whether the image is there as it was to be published: it was not when its conversion began.
+    private func isPublished(as record: ImageRecord) throws -> Bool {
+        guard !plan.replacesFlat, !plan.replacesLayers,
+            record.manifestDigest == plan.manifestDigest.description,
+            record.referenceDigest == plan.referenceDigest.description,
+            record.requestedPlatform == plan.requestedPlatform.description
+        else { return false }
+        return try content.isComplete(record, plan.contents)
     }
 
     /// What the server says is not all there is to it: it may have failed after it published, or have done nothing.
@@ -206,7 +226,8 @@ final class CernVMPublication: Publication {
             let digest = layer.descriptor.digest
             let isPublished = layers.contains(index)
             // One that another converter has published meanwhile is linked to like any other.
-            guard isPublished || !content.hasLayer(digest), let tree = image.stagedLayer(digest)?.layer.tree
+            guard try isPublished || !content.hasLayer(digest),
+                let tree = image.stagedLayer(digest)?.layer.tree
             else {
                 continue
             }
@@ -236,8 +257,9 @@ final class CernVMPublication: Publication {
             guard let archived = archived[layer.descriptor.digest] else { continue }
             try archive.addFiles(of: archived, from: try image.spooledBlob(ofLayer: index))
         }
-        let record = image.record(nil, lost: lost.phrases)
+        let record = try image.record(nil, lost: lost.phrases)
         try note(record)
+        attempted.withLock { $0 = record.published }
         let metadata = RepositoryLayout.imageMetadata(plan.reference.publicPath)
         try archive.addFile("\(metadata)/\(RepositoryLayout.manifestName)", plan.manifestBytes)
         try archive.addFile("\(metadata)/\(RepositoryLayout.recordName)", try RepositoryJSON.encode(record))
@@ -286,17 +308,15 @@ final class CernVMPublication: Publication {
     // MARK: - What is in the way
 
     /// The server accepts a directory where the repository has a file or a link, and damages its catalogue.
-    private func checkWay(_ layers: [Int], _ writesFlat: Bool) throws(RepositoryError) {
+    private func checkWay(_ layers: [Int], _ writesFlat: Bool) throws {
         var paths = [RepositoryLayout.imageMetadata(plan.reference.publicPath), plan.reference.publicPath]
         paths += layers.map { RepositoryLayout.layer(plan.layers[$0].descriptor.digest) }
         if writesFlat { paths.append(RepositoryLayout.flatImage(plan.configurationDigest)) }
         for path in paths {
             var parent = repository.pathInServer(path)
             repeat {
-                let isPublic = parent == repository.pathInServer(plan.reference.publicPath)
-                let full = "\(repository.spool.mounted)/\(parent)"
-                if !isPublic, Files.exists(full), !Files.isDirectory(full) || Files.linkTarget(full) != nil {
-                    throw RepositoryError(.refused, "\(full) is in the way: it is no directory")
+                if parent != repository.pathInServer(plan.reference.publicPath) {
+                    try image.checkDirectory("\(repository.spool.mounted)/\(parent)")
                 }
                 parent = Files.parentPath(of: parent)
             } while parent != "."
@@ -307,14 +327,14 @@ final class CernVMPublication: Publication {
     private func removeOld(_ layers: [Int], _ writesFlat: Bool) throws {
         var paths = layers.map { RepositoryLayout.layer(plan.layers[$0].descriptor.digest) }
         if writesFlat { paths.append(RepositoryLayout.flatImage(plan.configurationDigest)) }
-        paths = paths.filter { Files.exists(content.path($0)) }
+        paths = try paths.filter { try content.exists($0) }
         if paths.isEmpty { return }
         // Only paths of digests: the server splits others at colons and blanks. A gateway takes one at a time.
         let groups = repository.isBehindGateway ? paths.map { [$0] } : [paths]
         for group in groups {
             let answer = try repository.ingest(group.flatMap { ["-d", repository.pathInServer($0)] })
             guard
-                try repository.reading({ content in group.allSatisfy { !Files.exists(content.path($0)) } })
+                try repository.reading({ content in try group.allSatisfy { try !content.exists($0) } })
             else {
                 throw RepositoryError(
                     .refused, "cvmfs_server ingest --delete failed with \(answer.status): \(answer.reason)")

@@ -45,11 +45,10 @@ package struct CernVMRepository: ImageRepository {
             path: Self.setting("CVMFS_SPOOL_DIR", of: server) ?? "/var/spool/cvmfs/\(server)")
         isBehindGateway = Self.setting("CVMFS_UPSTREAM_STORAGE", of: server)?.hasPrefix("gw,") == true
         content = RepositoryContent(root: base.isEmpty ? spool.mounted : "\(spool.mounted)/\(base)")
-        try Self.checkServer(server, name)
+        try Self.checkServer(server, name, writing: temporaryDirectory != nil)
         if let temporaryDirectory {
             Staging.clean(in: Staging.spool(in: temporaryDirectory))
-            recover()
-            try Interruption.check()
+            try recover()
         }
         _ = try waitForMount()
     }
@@ -69,7 +68,8 @@ package struct CernVMRepository: ImageRepository {
         return line.map { String($0.dropFirst(name.utf8.count + 1).filter { $0 != "\"" && $0 != "'" }) }
     }
 
-    private static func checkServer(_ server: String, _ name: String) throws {
+    /// - Parameter writing: whether it is to be published, for which its web server has to answer.
+    private static func checkServer(_ server: String, _ name: String, writing: Bool) throws {
         let answer: ServerAnswer
         do { answer = try ServerCommand.run(["list"], isInterruptible: true) } catch {
             try Interruption.check()
@@ -79,16 +79,26 @@ package struct CernVMRepository: ImageRepository {
                     + "./\(name)")
         }
         // `NAME (stratum0 / local)`: the name is the first column, and exactly that.
-        let lines = answer.output.split(separator: "\n").map { $0.split(separator: " ") }
-        guard let line = lines.first(where: { $0.first.map(String.init) == server }) else {
+        let lines = answer.output.split(separator: "\n")
+        guard
+            let text = lines.first(where: { $0.split(separator: " ").first.map(String.init) == server })
+        else {
             throw RepositoryError(
                 .noSuchRepository,
                 "there is no repository \(server) on this node: cvmfs_server list has it not")
         }
-        guard !line.contains("(stratum1") else {
+        guard !text.contains("(stratum1 ") else {
             throw RepositoryError(
                 .noSuchRepository,
                 "\(server) is a replica here (stratum1): images are published on its stratum 0")
+        }
+        // Each transaction would fail, some minutes after all was downloaded.
+        for (state, advice) in [
+            ("whitelist unreachable", "is the web server running that serves it?"),
+            ("whitelist expired", "cvmfs_server resign \(server) renews it"),
+        ] where writing && text.contains("- \(state)") {
+            throw RepositoryError(
+                .refused, "\(server) can't be published: \(state) (cvmfs_server list): \(advice)")
         }
     }
 
@@ -109,7 +119,7 @@ package struct CernVMRepository: ImageRepository {
     ///
     /// - Throws: `RepositoryError`, `Interrupted`.
     func waitForMount() throws -> ServerSpool.Mount {
-        let limit = MonotonicClock.nanoseconds() + Self.patience
+        let limit = MonotonicClock.nanoseconds() + Self.timeout
         while true {
             if let mount = spool.mount { return mount }
             // While somebody publishes it is about to be mounted again. After a reboot, or where a server was killed just
@@ -140,7 +150,7 @@ package struct CernVMRepository: ImageRepository {
 
     package func record(_ publicPath: String) throws -> ImageRecord? {
         guard var record = try reading({ try $0.record(publicPath) }) else { return nil }
-        if let untold = spool.untold(publicPath, published: record.published) {
+        if let untold = try spool.untold(publicPath, published: record.published) {
             record.unannounced = untold
         }
         return record

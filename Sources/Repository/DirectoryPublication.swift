@@ -75,7 +75,7 @@ final class DirectoryPublication: Publication {
             let isUntold = !isNoted || record?.unannounced?.flat == true
             let layers = plan.contents.layers ? try publishLayers() : []
             try publishFlatImage()
-            let linkChanged = plan.contents.flat && (!image.isLinked || isUntold)
+            let linkChanged = try plan.contents.flat && (!image.isLinked() || isUntold)
             let isNew = linkChanged || image.flatEntries != nil
             let unannounced = ImageRecord.Unannounced(
                 layers: layers.map(\.hex), flat: isNew && plan.contents.flat,
@@ -83,7 +83,7 @@ final class DirectoryPublication: Publication {
             // All that takes room comes before the link: a disk that is full leaves the image as it was.
             try stageImageMetadata(unannounced)
             for entry in try image.companionEntries() { try publish(entry) }
-            if plan.contents.flat, !image.isLinked { try publishLink() }
+            if plan.contents.flat, try !image.isLinked() { try publishLink() }
             try publishImageMetadata()
             try sync()
             return PublicationFacts(
@@ -109,7 +109,7 @@ final class DirectoryPublication: Publication {
         var seen: Set<Digest> = []
         for (index, layer) in plan.layers.enumerated() {
             let digest = layer.descriptor.digest
-            if layer.isNew, plan.replacesLayers || !repository.content.hasLayer(digest) {
+            if layer.isNew, try plan.replacesLayers || !repository.content.hasLayer(digest) {
                 try place(
                     "\(staging.path)/\(StagedImage.name(ofLayer: index))", RepositoryLayout.layer(digest))
             } else {
@@ -138,7 +138,7 @@ final class DirectoryPublication: Publication {
     /// Puts the flat image into its place, unless another publication did so meanwhile.
     private func publishFlatImage() throws(SystemError) {
         guard image.flatEntries != nil else { return }
-        if repository.content.hasFlatImage(plan.configurationDigest), !plan.replacesFlat { return }
+        if try repository.content.hasFlatImage(plan.configurationDigest), !plan.replacesFlat { return }
         try place("\(staging.path)/\(Self.stagedFlat)", RepositoryLayout.flatImage(plan.configurationDigest))
     }
 
@@ -165,7 +165,7 @@ final class DirectoryPublication: Publication {
     private static let stagedManifest = "manifest"
 
     private func stageImageMetadata(_ unannounced: ImageRecord.Unannounced) throws {
-        let record = image.record(plan.isAnnounced ? unannounced : nil, lost: image.lost.phrases)
+        let record = try image.record(plan.isAnnounced ? unannounced : nil, lost: image.lost.phrases)
         for (name, bytes) in [
             (Self.stagedRecord, try RepositoryJSON.encode(record)), (Self.stagedManifest, plan.manifestBytes),
         ] {

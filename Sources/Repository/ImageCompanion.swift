@@ -16,7 +16,7 @@ package protocol ImageCompanion: Sendable {
     ///   - content: the repository as it is.
     /// - Throws: `RepositoryError` where what is there can't be gone on with, `SystemError`, `EncodingError`.
     func entries(
-        for plan: PublicationPlan, size: (Digest) -> Int64?, over content: RepositoryContent
+        for plan: PublicationPlan, size: (Digest) throws -> Int64?, over content: RepositoryContent
     ) throws -> [CompanionEntry]
 }
 

@@ -62,7 +62,7 @@ extension ImageRepository {
             try content.records().filter { record in
                 // What of podman's store is missing is for the next conversion to mend, and no reason to be silent.
                 let contents = record.contents
-                return content.isComplete(
+                return try content.isComplete(
                     record,
                     PublishedContents(layers: contents.layers, flat: contents.flat, podman: false))
             }
@@ -75,10 +75,10 @@ extension ImageRepository {
     /// - Throws: `RepositoryError`, `Interrupted`.
     package func layers(of manifest: Manifest) throws -> [Digest: String] {
         try reading { content in
-            let digests = Set(manifest.layers.map(\.digest)).filter(content.hasLayer)
+            let digests = try Set(manifest.layers.map(\.digest)).filter { try content.hasLayer($0) }
             return Dictionary(
-                uniqueKeysWithValues: digests.compactMap { digest in
-                    content.facts(of: digest).map { (digest, $0.diffDigest) }
+                uniqueKeysWithValues: try digests.compactMap { digest in
+                    try content.facts(of: digest).map { (digest, $0.diffDigest) }
                 })
         }
     }
@@ -87,14 +87,14 @@ extension ImageRepository {
     ///
     /// - Throws: `RepositoryError`, `Interrupted`.
     package func hasFlatImage(_ configuration: Digest) throws -> Bool {
-        try reading { $0.hasFlatImage(configuration) }
+        try reading { try $0.hasFlatImage(configuration) }
     }
 
     /// Whether everything that is wanted of an image is there and visible.
     ///
     /// - Throws: `RepositoryError`, `Interrupted`.
     package func isComplete(_ record: ImageRecord, _ contents: PublishedContents) throws -> Bool {
-        try reading { $0.isComplete(record, contents) }
+        try reading { try $0.isComplete(record, contents) }
     }
 }
 
@@ -254,6 +254,9 @@ package struct PublicationFacts: Sendable {
     package let linkChanged: Bool
     /// What of the image the file system could not keep.
     package let lost: [String]
+    /// Whether another converter had published the very image when the commit's turn came: nothing was done, and telling
+    /// of it is the other's.
+    package var isAnothers = false
 }
 
 /// A repository that isn't there, or refuses.

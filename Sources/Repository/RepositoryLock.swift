@@ -16,6 +16,15 @@ package enum RepositoryLock {
         return String(cString: value)
     }
 
+    /// How long another's publishing, its lock or its lease is waited for, in seconds: half an hour, or what
+    /// `DUCC_SERVER_TIMEOUT` says (`DUCC_SERVER_PATIENCE`, as it was called, is read too).
+    static let timeout: UInt64 = {
+        for name in ["DUCC_SERVER_TIMEOUT", "DUCC_SERVER_PATIENCE"] {
+            if let seconds = getenv(name).flatMap({ UInt32(String(cString: $0)) }) { return UInt64(seconds) }
+        }
+        return 30 * 60
+    }()
+
     private static let descriptors = Mutex<[String: SharedDescriptor]>([:])
     /// A record lock belongs to the process: between its own threads this one decides.
     private static let inProcess = Mutex<Void>(())
@@ -34,6 +43,11 @@ package enum RepositoryLock {
             for path in paths {
                 do {
                     held.append(try lock(path, waiting))
+                } catch let error as SystemError where error.code == ETIMEDOUT {
+                    throw RepositoryError(
+                        .locked,
+                        "\(path) was held by another process for \(timeout) s: see whether that still makes progress, or "
+                            + "give it more time (DUCC_SERVER_TIMEOUT)")
                 } catch let error as SystemError {
                     throw RepositoryError(
                         .locked,
@@ -49,7 +63,7 @@ package enum RepositoryLock {
     private static func lock(_ path: String, _ waiting: (String) -> Void) throws -> CInt {
         while true {
             let descriptor = try open(path)
-            try FileLock.waitForRecordLock(descriptor, path: path) { holder in
+            try FileLock.waitForRecordLock(descriptor, path: path, limit: timeout * 1000) { holder in
                 waiting(
                     "waiting for \(path), which "
                         + (holder > 0 ? "process \(holder) holds" : "another host holds"))

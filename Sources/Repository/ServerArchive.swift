@@ -53,7 +53,7 @@ final class ServerArchive {
     /// - Throws: the sink's error, `ArchiveError`.
     func addMark(ofCatalogue path: String) throws {
         let mark = "\(path)/\(LayerArchive.catalogMark)"
-        guard !Files.exists(content.path(mark)), marks.insert(mark).inserted else { return }
+        guard try !content.exists(mark), marks.insert(mark).inserted else { return }
         try addFile(mark, [])
     }
 

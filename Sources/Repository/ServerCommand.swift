@@ -17,6 +17,13 @@ struct ServerAnswer {
     /// The line that says why it failed: the server's errors come on either stream, among much else.
     var reason: String {
         let lines = (output + "\n" + errors).split(separator: "\n").map { $0.drop(while: { $0 == " " }) }
+        // A worker that gives up names a line of its source, and says on the next one why; what is wrong with an archive
+        // comes one later.
+        if let panic = lines.lastIndex(where: { $0.contains("PANIC:") }), panic + 1 < lines.count {
+            let isArchive =
+                lines[panic + 1].contains("Fatal error in reading the archive") && panic + 2 < lines.count
+            return String(lines[panic + (isArchive ? 2 : 1)])
+        }
         let telling = ServerCommand.telling.lazy.compactMap { word in
             lines.last { $0.lowercased().contains(word) }
         }.first
@@ -30,7 +37,9 @@ struct ServerCommand {
     /// What lines have in them that say why something failed, the most telling first.
     fileprivate static let telling = [
         "open read-only file descriptors", "open writable file descriptors", "another transaction", "busy",
-        "no space", "panic", "truncated", "damaged", "permission denied", "error", "cannot", "unable",
+        "no space", "truncated", "damaged", "permission denied", "not mounted properly", "cannot load",
+        "error",
+        "cannot", "unable",
         "impossible", "failed", "not in a transaction", "aborted",
     ]
     /// How long until what it does is looked at again, in milliseconds. Whoever is killed within this time together with
@@ -39,7 +48,7 @@ struct ServerCommand {
     /// So much of what it writes is looked at.
     private static let outputLimit = 64 << 10
     /// How long a server has, in milliseconds, to give up an archive that was cut.
-    private static let patience: CInt = 120_000
+    private static let refusalTimeout: CInt = 120_000
     /// How long one has, in milliseconds, that changes nothing and is asked to end.
     private static let grace: CInt = 5_000
 
@@ -112,7 +121,7 @@ struct ServerCommand {
     private static func waitForRefusal(_ child: ChildProcess) throws -> ExitStatus {
         let end = try child.endDescriptor()
         var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
-        if poll(&descriptor, 1, patience) == 0 { child.signalGroup(SIGKILL) }
+        if poll(&descriptor, 1, refusalTimeout) == 0 { child.signalGroup(SIGKILL) }
         return child.wait()
     }
 

@@ -5,13 +5,13 @@ import Glibc
 import Platform
 
 extension CernVMRepository {
-    /// How long somebody else's publishing, or lease, is waited for, in nanoseconds: half an hour, or as many seconds as
-    /// `DUCC_SERVER_PATIENCE` says.
-    static let patience: UInt64 = {
-        let seconds = getenv("DUCC_SERVER_PATIENCE").flatMap { UInt32(String(cString: $0)) } ?? 30 * 60
-        return UInt64(seconds) * 1_000_000_000
-    }()
+    /// How long another's publishing, or lease, is waited for, in nanoseconds.
+    static let timeout = RepositoryLock.timeout * 1_000_000_000
+    /// The pause before another attempt, in milliseconds: the first, and the longest.
     private static let pause = 500
+    private static let longestPause = 10_000
+    /// How often a server that calls itself busy is asked again where no one publishes.
+    private static let attemptsWhereNoOnePublishes = 10
 
     /// Does what needs a repository that nobody else publishes, again from its beginning where somebody came first after
     /// all: then nothing that was decided holds.
@@ -19,17 +19,25 @@ extension CernVMRepository {
     /// - Parameter waiting: called once where somebody else has to be waited for, with what to tell the user.
     /// - Throws: `RepositoryError`, `SystemError`, `Interrupted`, what `body` throws, but for `ServerBusy`.
     func untilNobodyIsFirst<Result>(waiting: (String) -> Void, _ body: () throws -> Result) throws -> Result {
-        let limit = MonotonicClock.nanoseconds() + Self.patience
+        let limit = MonotonicClock.nanoseconds() + Self.timeout
         var isSaid = false
+        var attempts = 0
+        var pause = Self.pause
         while true {
             try waitForOthers(until: limit, waiting)
             do { return try body() } catch let busy as ServerBusy {
-                guard MonotonicClock.nanoseconds() < limit else {
+                // A server whose mounts are broken says what one says that comes second.
+                let isQuiet =
+                    busy.kind == .mounts && spool.openTransaction == nil && !spool.isPublishing
+                attempts = isQuiet ? attempts + 1 : 0
+                guard MonotonicClock.nanoseconds() < limit, attempts < Self.attemptsWhereNoOnePublishes else {
                     throw RepositoryError(.refused, "\(server) is still busy: \(busy.reason)")
                 }
                 if !isSaid { waiting("\(server) is busy: \(busy.reason): waiting for it") }
                 isSaid = true
-                try Interruption.sleep(milliseconds: Self.pause)
+                try Interruption.sleep(milliseconds: pause)
+                // Each attempt on a reader is a transaction and an abort.
+                if busy.kind == .reader { pause = min(2 * pause, Self.longestPause) }
             }
         }
     }
@@ -43,7 +51,11 @@ extension CernVMRepository {
         _ arguments: [String], _ archive: ((ArchivePipe) throws -> Void)? = nil
     ) throws -> ServerAnswer {
         let answer = try run(["ingest"] + arguments + [server], archive)
-        if !answer.isDone, answer.isAboutOthers { throw ServerBusy(reason: answer.reason) }
+        if !answer.isDone, answer.isAboutOthers || answer.isAboutReaders {
+            throw ServerBusy(
+                reason: answer.reason,
+                kind: answer.isAboutReaders ? .reader : answer.isAboutMounts ? .mounts : .publication)
+        }
         return answer
     }
 
@@ -53,20 +65,24 @@ extension CernVMRepository {
         var operation = ServerSpool.Operation(
             boot: ServerSpool.boot, process: getpid(), group: 0, flag: nil)
         try spool.write(operation)
-        defer { cleanUp() }
+        let answer: ServerAnswer
         do {
-            let answer = try ServerCommand.run(
+            answer = try ServerCommand.run(
                 arguments,
                 began: {
                     operation.group = $0
                     try? spool.write(operation)
                 }, watch: { [self] in noteFlag(&operation) }, archive: archive)
             settleFlag(&operation, answer)
-            return answer
-        } catch let failure as ServerFailure {
-            settleFlag(&operation, failure.answer)
-            throw failure.cause
+        } catch {
+            let failure = error as? ServerFailure
+            if let failure { settleFlag(&operation, failure.answer) }
+            // What it can't end now the next publication ends, or says why: the note stays.
+            try? cleanUp()
+            throw failure?.cause ?? error
         }
+        try cleanUp()
+        return answer
     }
 
     /// Notes the flag of the transaction that our child has just opened. There was none before; were it somebody else's,
@@ -96,7 +112,7 @@ extension CernVMRepository {
     private func waitForOthers(until limit: UInt64, _ waiting: (String) -> Void) throws {
         var isSaid = false
         while let flag = spool.openTransaction {
-            let ours = spool.operation
+            let ours = try spool.operation()
             if let ours, isAlive(ours) {
                 // Our own child that outlived us: its archive was cut, and it will give up by itself.
             } else if ours?.flag == flag {
@@ -110,7 +126,10 @@ extension CernVMRepository {
                         + "\(server))")
             }
             guard MonotonicClock.nanoseconds() < limit else {
-                throw RepositoryError(.refused, "\(server) is still being published by somebody else")
+                throw RepositoryError(
+                    .refused,
+                    "\(server) is still being published by another process (waited \(RepositoryLock.timeout) s)"
+                )
             }
             if !isSaid { waiting("waiting for \(server): somebody publishes there") }
             isSaid = true
@@ -123,41 +142,51 @@ extension CernVMRepository {
         operation.boot == ServerSpool.boot && operation.group > 0 && ProcessGroup.isAlive(operation.group)
     }
 
-    /// Cleans up what a process of ours left that was killed. What it can't, the next publication does, or says why.
-    func recover() {
-        guard let left = spool.operation, left.boot != ServerSpool.boot || kill(left.process, 0) != 0,
+    /// Cleans up what a process of ours left that was killed.
+    ///
+    /// - Throws: `RepositoryError` where it can't: a transaction of ours is still open. `SystemError`, `Interrupted`.
+    func recover() throws {
+        guard let left = try spool.operation(), left.boot != ServerSpool.boot || kill(left.process, 0) != 0,
             !isAlive(left)
         else { return }
-        try? RepositoryLock.hold(inside: nil, waiting: { _ in }) {
+        try RepositoryLock.hold(inside: nil, waiting: { _ in }) {
             // Another one may have come first.
-            if let now = spool.operation, now.process == left.process, !isAlive(now) { cleanUp() }
+            if let now = try spool.operation(), now.process == left.process, !isAlive(now) { try cleanUp() }
         }
     }
 
-    /// Ends what an operation of ours has left open.
-    private func cleanUp() {
-        if let flag = spool.openTransaction, let operation = spool.operation, operation.flag == flag,
-            (try? abort()) == nil
-        {
-            // The next run tries again: the note stays.
-            return
+    /// Ends what an operation of ours has left open. Where that fails the note of it stays.
+    private func cleanUp() throws {
+        if let flag = spool.openTransaction, let operation = try spool.operation(), operation.flag == flag {
+            try abort()
         }
         spool.forgetOperation()
     }
 
     private func abort() throws {
+        // A server that was killed while it made a new one: it neither aborts nor publishes without.
+        try spool.restoreScratch()
         let answer = try ServerCommand.run(["abort", "-f", server])
         if answer.isDone || spool.openTransaction == nil { return }
         throw RepositoryError(
             .refused,
-            "a transaction of ours on \(server) can't be ended: \(answer.reason); try cvmfs_server abort -f \(server)"
-        )
+            "a transaction of ours on \(server) can't be aborted: \(answer.reason) (cvmfs_server abort ended with "
+                + "\(answer.status)): once that is put right, it is aborted at the next run")
     }
 }
 
-/// Somebody else came first.
+/// Somebody else came first, or has something open that a publication would replace.
 struct ServerBusy: Error {
+    enum Kind {
+        case publication
+        /// Its mounts can't be used: another publishes just now, or they are broken.
+        case mounts
+        /// A process has something open.
+        case reader
+    }
+
     let reason: String
+    var kind = Kind.publication
 }
 
 extension ServerAnswer {
@@ -169,6 +198,17 @@ extension ServerAnswer {
             "unable to find the configuration file", "attempting to acquire lock",
         ].contains { text.contains($0) }
     }
+
+    /// Whether it says that a process has a file open in the repository, or stands in it.
+    var isAboutReaders: Bool {
+        let text = (output + errors).lowercased()
+        return ["open read-only file descriptors", "open writable file descriptors"].contains {
+            text.contains($0)
+        }
+    }
+
+    /// Whether it says that it can't mount what it publishes.
+    var isAboutMounts: Bool { (output + errors).contains("cannot establish writable mountpoint") }
 
     /// Whether it says that somebody else is at work.
     var isAboutOthers: Bool {

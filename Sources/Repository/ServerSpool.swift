@@ -82,8 +82,28 @@ struct ServerSpool: Sendable {
     }
 
     /// What was noted of an operation that ended without saying so.
-    var operation: Operation? {
-        (try? Files.read(note, limit: 1 << 16)).flatMap { RepositoryJSON.decode(Operation.self, from: $0) }
+    ///
+    /// - Throws: `SystemError` where it can't be read.
+    func operation() throws(SystemError) -> Operation? {
+        try Files.readIfPresent(note, limit: 1 << 16).flatMap {
+            RepositoryJSON.decode(Operation.self, from: $0)
+        }
+    }
+
+    /// Makes the directory again that the union of an open transaction writes to, where a server was killed after it had
+    /// moved the old one away.
+    ///
+    /// - Throws: `SystemError`.
+    func restoreScratch() throws(SystemError) {
+        let scratch = "\(path)/scratch/current"
+        guard try Files.mode(of: scratch) == nil else { return }
+        try Files.makeDirectories(scratch)
+        var information = stat()
+        guard stat(path, &information) == 0 else { throw SystemError("look at", path) }
+        // As root: it is the repository owner's.
+        if information.st_uid != geteuid(), chown(scratch, information.st_uid, information.st_gid) != 0 {
+            throw SystemError("set the owner of", scratch)
+        }
     }
 
     /// Notes an operation.
@@ -130,16 +150,18 @@ struct ServerSpool: Sendable {
         "\(untold)/\(SHA256.hex(of: Array(publicPath.utf8)).prefix(32)).json"
     }
 
-    private func untoldNotes(_ publicPath: String) -> [Untold] {
-        (try? Files.read(untoldPath(publicPath), limit: 1 << 20))
+    private func untoldNotes(_ publicPath: String) throws(SystemError) -> [Untold] {
+        try Files.readIfPresent(untoldPath(publicPath), limit: 1 << 20)
             .flatMap { RepositoryJSON.decode([Untold].self, from: $0) } ?? []
     }
 
     /// What nobody was told of the image at a path.
     ///
     /// - Parameter published: when it was published, as its record has it.
-    func untold(_ publicPath: String, published: String) -> ImageRecord.Unannounced? {
-        untoldNotes(publicPath).first { $0.published == published }?.unannounced
+    ///
+    /// - Throws: `SystemError`.
+    func untold(_ publicPath: String, published: String) throws(SystemError) -> ImageRecord.Unannounced? {
+        try untoldNotes(publicPath).first { $0.published == published }?.unannounced
     }
 
     /// Notes what somebody has to be told of, before it becomes visible. What is visible until then stays noted: its
@@ -149,7 +171,7 @@ struct ServerSpool: Sendable {
     /// - Throws: `SystemError`, `EncodingError`.
     func note(_ untold: Untold, of publicPath: String, over visible: String?) throws {
         try Files.makeDirectories(self.untold)
-        let notes = untoldNotes(publicPath).filter { $0.published == visible } + [untold]
+        let notes = try untoldNotes(publicPath).filter { $0.published == visible } + [untold]
         try Files.replace(untoldPath(publicPath), with: try RepositoryJSON.encode(notes))
     }
 

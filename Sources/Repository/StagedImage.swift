@@ -90,8 +90,10 @@ final class StagedImage: Sendable {
     }
 
     /// The length of a layer's archive; nil where it isn't known.
-    func size(of digest: Digest) -> Int64? {
-        stagedLayer(digest)?.layer.size ?? content.facts(of: digest)?.diffSize
+    ///
+    /// - Throws: `SystemError`.
+    func size(of digest: Digest) throws -> Int64? {
+        try stagedLayer(digest)?.layer.size ?? content.facts(of: digest)?.diffSize
     }
 
     /// What goes into the publication besides the image itself: no path twice, which is more than a server takes. The
@@ -108,24 +110,27 @@ final class StagedImage: Sendable {
 
     /// Refuses where something that is no directory is on the way to what shall be made, or a directory in its place: a
     /// link there would lead out of the repository, and a server damages its catalogue.
-    private func checkWay(of entries: [CompanionEntry]) throws(RepositoryError) {
+    private func checkWay(of entries: [CompanionEntry]) throws {
         var directories: Set<String> = []
         for entry in entries {
-            let path = content.path(entry.path)
             if case .directory = entry.kind {
                 directories.insert(entry.path)
-            } else if Files.isDirectory(path), Files.linkTarget(path) == nil {
-                throw RepositoryError(.refused, "\(path) is in the way: it is a directory")
+            } else if try Files.mode(of: content.path(entry.path)).map({ $0 & S_IFMT == S_IFDIR }) == true {
+                throw RepositoryError(
+                    .refused, "\(content.path(entry.path)) is in the way: it is a directory")
             }
             var parent = Files.parentPath(of: entry.path)
             while parent != ".", directories.insert(parent).inserted { parent = Files.parentPath(of: parent) }
         }
-        for directory in directories.sorted() {
-            let path = content.path(directory)
-            if Files.linkTarget(path) != nil || Files.exists(path) && !Files.isDirectory(path) {
-                throw RepositoryError(.refused, "\(path) is in the way: it is no directory")
-            }
-        }
+        for directory in directories.sorted() { try checkDirectory(content.path(directory)) }
+    }
+
+    /// Refuses where something that is no directory is at a path.
+    ///
+    /// - Throws: `RepositoryError`, `SystemError`.
+    func checkDirectory(_ path: String) throws {
+        guard let mode = try Files.mode(of: path), mode & S_IFMT != S_IFDIR else { return }
+        throw RepositoryError(.refused, "\(path) is in the way: it is no directory")
     }
 
     /// The layers' trees, the lowest first.
@@ -177,17 +182,17 @@ final class StagedImage: Sendable {
     /// What is noted of the image beside its manifest.
     ///
     /// - Parameter unannounced: what somebody has yet to be told of.
-    func record(_ unannounced: ImageRecord.Unannounced?, lost: [String]) -> ImageRecord {
+    func record(_ unannounced: ImageRecord.Unannounced?, lost: [String]) throws -> ImageRecord {
         ImageRecord(
             image: plan.reference.imageName, imageRequest: plan.reference.normalised,
             publicPath: plan.reference.publicPath, referenceDigest: plan.referenceDigest.description,
             manifestDigest: plan.manifestDigest.description,
             configurationDigest: plan.configurationDigest.description, platform: plan.platform?.description,
             requestedPlatform: plan.requestedPlatform.description, published: Timestamp.now().description,
-            layers: plan.layers.map { layer in
+            layers: try plan.layers.map { layer in
                 ImageRecord.Layer(
                     digest: layer.descriptor.digest.description, compressedSize: layer.descriptor.size,
-                    size: size(of: layer.descriptor.digest))
+                    size: try size(of: layer.descriptor.digest))
             }, files: flatEntries, lost: lost, contents: plan.contents,
             thinDigest: plan.thinDigest?.description, podmanProblem: plan.podmanProblem,
             unannounced: unannounced)
@@ -213,12 +218,12 @@ final class StagedImage: Sendable {
 
     /// Refuses where a layer was removed that was there when the conversion began.
     ///
-    /// - Throws: `RepositoryError`.
-    func checkReusedLayers() throws(RepositoryError) {
+    /// - Throws: `RepositoryError`, `SystemError`.
+    func checkReusedLayers() throws {
         guard plan.contents.layers else { return }
         for layer in plan.layers where !layer.isNew {
             let digest = layer.descriptor.digest
-            guard content.hasLayer(digest) || stagedLayer(digest) != nil else {
+            guard try content.hasLayer(digest) || stagedLayer(digest) != nil else {
                 throw RepositoryError(
                     .refused, "the layer \(digest) was removed during the conversion: run it again")
             }
@@ -227,10 +232,12 @@ final class StagedImage: Sendable {
 
     /// Refuses where something that is no link is at the public path.
     ///
-    /// - Throws: `RepositoryError`.
-    func checkPublicPath() throws(RepositoryError) {
+    /// - Throws: `RepositoryError`, `SystemError`.
+    func checkPublicPath() throws {
         let path = content.path(plan.reference.publicPath)
-        guard plan.contents.flat, Files.exists(path), Files.linkTarget(path) == nil else { return }
+        guard plan.contents.flat, let mode = try Files.mode(of: path), mode & S_IFMT != S_IFLNK else {
+            return
+        }
         throw RepositoryError(.refused, "\(path) is in the way: it is no symbolic link")
     }
 
@@ -240,7 +247,11 @@ final class StagedImage: Sendable {
     }
 
     /// Whether the public link leads to this image.
-    var isLinked: Bool { Files.linkTarget(content.path(plan.reference.publicPath)) == linkTarget }
+    ///
+    /// - Throws: `SystemError`.
+    func isLinked() throws(SystemError) -> Bool {
+        try content.linkTarget(plan.reference.publicPath) == linkTarget
+    }
 
     private func open(_ path: String) throws(SystemError) -> SharedDescriptor {
         SharedDescriptor(try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY))

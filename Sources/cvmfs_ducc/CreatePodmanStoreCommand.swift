@@ -44,7 +44,7 @@ struct CreatePodmanStoreCommand: DUCCCommand {
         let content = try Repositories.mounted(repository)
         let path = "\(RepositoryLayout.imageMetadata(reference.publicPath))/\(RepositoryLayout.manifestName)"
         guard let record = try content.record(reference.publicPath),
-            let digest = try? Digest(record.configurationDigest), content.hasFlatImage(digest)
+            let digest = try? Digest(record.configurationDigest), try content.hasFlatImage(digest)
         else {
             throw RepositoryError(
                 .refused,

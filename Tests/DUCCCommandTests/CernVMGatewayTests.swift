@@ -91,7 +91,7 @@ struct CernVMGatewayTests {
         let file = try lease("/", seconds: 3600)
         let result = try converting.start(
             ["convert-single-image", "oci:\(converting.layout):1", converting.repository],
-            environment: ["DUCC_SERVER_PATIENCE": "1"]
+            environment: ["DUCC_SERVER_TIMEOUT": "1"]
         ).wait(seconds: 60)
         #expect(result.code == 1 && result.errors.contains("is still busy"), "\(result.errors)")
         #expect(try server.operations().count >= 2 && !server.isInTransaction)

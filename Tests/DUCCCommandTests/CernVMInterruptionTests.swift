@@ -14,9 +14,11 @@ struct CernVMInterruptionTests {
     /// Where an archive is taken, before and behind.
     static let steps = [
         "ingest-begin", "ingest-transaction", "transaction-flagged", "transaction-mounted", "ingest-worker",
-        "ingest-applied", "ingest-exported", "ingest-remount", unmounted, "ingest-remounted", "ingest-end",
+        "ingest-applied", "ingest-exported", "ingest-remount", unmounted, scratchMoved, "ingest-remounted",
+        "ingest-end",
     ]
     private static let unmounted = "ingest-unmounted"
+    private static let scratchMoved = "scratch-moved"
 
     init() throws {
         server = try CernVMServer()
@@ -96,7 +98,7 @@ struct CernVMInterruptionTests {
         let running = try start(heldAt: step)
         running.signal(SIGKILL)
         _ = try running.wait()
-        if step != Self.unmounted { try check() }
+        if ![Self.unmounted, Self.scratchMoved].contains(step) { try check() }
         try release()
         try finish()
     }
@@ -305,17 +307,56 @@ struct CernVMInterruptionTests {
         try finish()
     }
 
-    @Test("a reader that keeps a file open in the repository fails the image, not the repository")
-    func openFile() throws {
+    @Test("a transaction of ours that can't be aborted is an error, also where the image is unchanged")
+    func abortFails() throws {
+        try killTogether(try start(heldAt: "transaction-mounted"))
+        try server.setFault("abort-discard", "{\"fail\": 1, \"stderr\": \"it is not mounted properly\"}")
+        let result = try convert("old")
+        #expect(
+            result.code == 1 && result.errors.contains("can't be aborted: it is not mounted properly"),
+            "\(result.errors)")
+        #expect(server.isInTransaction)
+        server.clearFault("abort-discard")
+        #expect(try convert("old").code == 0)
+        #expect(!server.isInTransaction)
+        try finish()
+    }
+
+    /// A file of the repository, open for reading.
+    private func openFile() throws -> SharedDescriptor {
         try converting.edit { try Files.replace("\($0)/file", with: [1], sync: false) }
-        var file: SharedDescriptor? = SharedDescriptor(
-            try OwnedDescriptor(opening: "/cvmfs/\(server.name)/file", O_RDONLY))
+        return SharedDescriptor(try OwnedDescriptor(opening: "/cvmfs/\(server.name)/file", O_RDONLY))
+    }
+
+    @Test(
+        "a reader that has a file of the repository open keeps it, and the image is published at another attempt"
+    )
+    func reader() throws {
+        let file = try openFile()
         let result = try convert("new")
-        #expect(result.code == 1 && result.errors.contains("open"), "\(result.errors)")
+        #expect(result.code == 0, "\(result.errors)")
+        #expect(
+            result.errors.split(separator: "\n").count {
+                $0.contains("open read-only file descriptors") && $0.contains("waiting for it")
+            } == 1, "\(result.errors)")
+        try check(isNew: true)
+        var byte: UInt8 = 0
+        #expect(read(file.raw, &byte, 1) == 1 && byte == 1)
+        #expect(!server.isInTransaction)
+        try finish()
+    }
+
+    @Test("a server that refuses because of readers again and again fails the image at the time limit")
+    func readers() throws {
+        let refusal = "WARNING! There are open read-only file descriptors in /cvmfs/\(server.name)"
+        try server.setFault("ingest-begin", "{\"fail\": 1, \"stderr\": \"\(refusal)\"}")
+        try Self.image("new").write(to: converting.layout, tag: "1")
+        let result = try converting.start(arguments([]), environment: ["DUCC_SERVER_TIMEOUT": "1"]).wait(
+            seconds: 60)
+        #expect(result.code == 1 && result.errors.contains("is still busy: WARNING!"), "\(result.errors)")
         #expect(!server.isInTransaction)
         try check(isNew: false)
-        withExtendedLifetime(file) {}
-        file = nil
+        server.clearFault("ingest-begin")
         try finish()
     }
 
@@ -358,5 +399,18 @@ struct CernVMInterruptionTests {
         holder.signal(SIGKILL)
         #expect(try running.wait(seconds: 30).code == 0)
         try check(isNew: true)
+    }
+
+    @Test("the lock behind a server that hangs is waited for up to a limit")
+    func lockLimit() throws {
+        let first = try start(heldAt: "ingest-worker")
+        let second = try converting.start(arguments([]), environment: ["DUCC_SERVER_TIMEOUT": "1"])
+        let result = try second.wait(seconds: 60)
+        #expect(
+            result.code == 1 && result.errors.contains("was held by another process for 1 s"),
+            "\(result.errors)")
+        try release()
+        #expect(try first.wait(seconds: 60).code == 0)
+        try finish()
     }
 }

@@ -152,7 +152,7 @@ struct CernVMTests {
         var descriptor = pollfd(fd: end.raw, events: Int16(POLLIN), revents: 0)
         #expect(poll(&descriptor, 1, 60_000) == 1)
         if descriptor.revents == 0 { process.signalGroup(SIGKILL) }
-        #expect(process.wait() == .exited(1))
+        #expect(process.wait() == .exited(0))
         withExtendedLifetime((open, silent)) {}
         #expect(!server.isInTransaction)
         #expect(try server.isWhole())
@@ -257,6 +257,115 @@ struct CernVMTests {
             // Also where this machine has one.
             environment: ["PATH": converting.directory.path])
         #expect(result.code == 104 && result.errors.contains("cvmfs_server"), "\(result.errors)")
+    }
+
+    @Test(
+        "a repository whose web server is away, or whose whitelist has expired, is refused before anything is fetched"
+    )
+    func whitelist() throws {
+        let registry = try DockerRegistry()
+        try TestImage([layer("a")]).write(to: converting.layout, tag: "1")
+        try registry.push(converting.layout, tag: "1", as: "some:1")
+        let requests = try registry.requests().count
+        let programs = converting.directory.path("programs")
+        try Files.makeDirectories(programs)
+        for state in ["whitelist unreachable", "whitelist expired"] {
+            try Files.replace(
+                "\(programs)/cvmfs_server",
+                with: Array(
+                    """
+                    #!/bin/sh
+                    [ "$1" = list ] || exec "\(CernVMServer.programs)/cvmfs_server" "$@"
+                    echo "\(server.name) (stratum0 / local - \(state))  "
+                    """.utf8), mode: 0o755, sync: false)
+            let result = try converting.start(
+                ["convert-single-image", "http://\(registry.host)/some:1", converting.repository],
+                environment: ["PATH": "\(programs):\(ProcessEnvironment.current["PATH"] ?? "")"]
+            ).wait()
+            #expect(result.code == 1 && result.errors.contains(state), "\(result.errors)")
+            #expect(try registry.requests().count == requests && server.operations().isEmpty)
+        }
+    }
+
+    @Test(
+        "what can't be read is an error before anything is fetched, and never taken for absent",
+        arguments: [
+            ".metadata", ".layers", ".flat", "link", "podmanStore",
+        ])
+    func unreadable(part: String) throws {
+        let registry = try DockerRegistry()
+        let written = try TestImage([layer("a")]).write(to: converting.layout, tag: "1")
+        try registry.push(converting.layout, tag: "1", as: "some:1")
+        func convert(_ environment: [String: String], _ options: [String] = []) throws -> CommandResult {
+            try converting.start(
+                ["convert-single-image", "http://\(registry.host)/some:1", converting.repository] + options,
+                environment: environment
+            ).wait()
+        }
+        #expect(try convert([:]).code == 0)
+        let requests = try registry.requests().count
+        let interposed = try Interposed(
+            """
+            static int isBroken(const char *path) {
+                const char *broken = getenv("BROKEN");
+                return path && broken && !strncmp(path, broken, strlen(broken));
+            }
+            int fstatat(int at, const char *path, struct stat *found, int flags) {
+                if (isBroken(path)) { errno = EIO; return -1; }
+                return ((int (*)(int, const char *, struct stat *, int))dlsym(RTLD_NEXT, "fstatat"))(
+                    at, path, found, flags);
+            }
+            ssize_t readlinkat(int at, const char *restrict path, char *restrict text, size_t size) {
+                if (isBroken(path)) { errno = EIO; return -1; }
+                return ((ssize_t (*)(int, const char *, char *, size_t))dlsym(RTLD_NEXT, "readlinkat"))(
+                    at, path, text, size);
+            }
+            int openat(int at, const char *path, int flags, ...) {
+                if (isBroken(path)) { errno = EIO; return -1; }
+                va_list list;
+                va_start(list, flags);
+                mode_t mode = va_arg(list, mode_t);
+                va_end(list);
+                return ((int (*)(int, const char *, int, ...))dlsym(RTLD_NEXT, "openat"))(at, path, flags, mode);
+            }
+            """, in: converting.directory)
+        let path = part == "link" ? "\(registry.host)/some:1" : part
+        let broken = interposed.environment.merging(["BROKEN": "\(server.mounted)/\(path)"]) { $1 }
+        for options in [[], ["--convert-again"]] {
+            let result = try convert(broken, options)
+            // A look at the image's own entries comes first; of podman's store only the commit needs more.
+            let isRefused = result.code == 1 && result.errors.contains("Input/output error")
+            #expect(
+                isRefused || options.isEmpty && result.code == 0 && result.output.contains("unchanged"),
+                "\(result)")
+        }
+        let layers = try registry.requests().dropFirst(requests).filter { $0.contains(written.layers[0]) }
+        #expect(layers.isEmpty, "\(layers)")
+        #expect(try server.operations().count == 1 && !server.isInTransaction)
+    }
+
+    @Test("two converters that want the same new image make one publication, and one of them tells of it")
+    func sameImage() throws {
+        try TestImage([layer("a"), layer("b")]).write(to: converting.layout, tag: "1")
+        let reached = converting.directory.path("reached")
+        try server.setFault(
+            "ingest-begin",
+            "{\"once\": true, \"touch\": \"\(reached)\", \"wait\": \"\(converting.directory.path("go"))\"}")
+        let arguments = ["convert-single-image", "oci:\(converting.layout):1", converting.repository]
+        let first = try converting.start(arguments)
+        try waitUntil("the first one publishes") { Files.exists(reached) }
+        let second = try converting.start(arguments)
+        try waitUntil("the second one waits") { second.errorsSoFar.contains("waiting for") }
+        try converting.directory.write("go", "")
+        #expect(try first.wait(seconds: 60).code == 0)
+        let result = try second.wait(seconds: 60)
+        #expect(result.code == 0 && result.output.contains("unchanged"), "\(result)")
+        #expect(try server.operations().count == 1 && server.isWhole())
+        let actions = try converting.actions()
+        for action in ["publish_image", "publish_flat_image", "publish_podman_image"] {
+            #expect(actions.count { $0 == action } == 1, "\(action)")
+        }
+        #expect(actions.count { $0 == "publish_layer" } == 2)
     }
 
     @Test("somebody's open transaction is left as it is; the image comes once that is closed")

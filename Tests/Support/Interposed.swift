@@ -13,6 +13,7 @@ package struct Interposed: Sendable {
         #define _GNU_SOURCE
         #include <dlfcn.h>
         #include <errno.h>
+        #include <stdarg.h>
         #include <fcntl.h>
         #include <stdio.h>
         #include <stdlib.h>

@@ -60,7 +60,8 @@ package enum TreeComparison {
     }
 
     private static func keptByServer(_ fields: [Field: String]) -> [Field: String] {
-        guard let time = fields[.time], let seconds = time.split(separator: ".").first.flatMap({ Int($0) }) else {
+        guard let time = fields[.time], let seconds = time.split(separator: ".").first.flatMap({ Int($0) })
+        else {
             return fields
         }
         return fields.merging([.time: "\(min(max(0, seconds), 1 << 33 - 1)).0"]) { $1 }

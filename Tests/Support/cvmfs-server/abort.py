@@ -55,6 +55,17 @@ def _ask(repository):
             raise Failure(4)
 
 
+def _give_up(repository):
+    """Section 17: without a scratch directory the union can't be mounted; only the revision is."""
+    warn("/cvmfs/%s is not mounted properly" % repository.name)
+    if repository.rdonly not in mounts.mounted():
+        warn("Trying to mount %s... success" % repository.rdonly)
+        mounts.mount_rdonly(repository)
+    raise Failure(5, "mount: %s: special device overlay_%s does not exist.\n"
+                     "       dmesg(1) may have more information after failed mount system call.\n"
+                     "Trying to mount %s... fail" % (repository.union, repository.name, repository.union))
+
+
 def discard(repository, quietly=False):
     """The flag goes last: whoever is killed before leaves a transaction that can be aborted again."""
     users = mounts.users(repository.union) + mounts.users(repository.rdonly)
@@ -62,6 +73,8 @@ def discard(repository, quietly=False):
         say("WARNING: Open file descriptors on %s (possible race!)" % repository.union)
         for user in users:
             say(str(user))
+    if not os.path.isdir(repository.scratch):
+        _give_up(repository)
     gateway.give_back(repository)
     mounts.unmount_both(repository, lazily=True)
     mounts.clear_scratch(repository)

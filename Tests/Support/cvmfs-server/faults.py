@@ -13,6 +13,7 @@ So a test can kill a command exactly where it means to. The step comes before wh
     publish-exported, ingest-exported     the worker is done, the manifest not yet signed: the old revision holds
     publish-remount, ingest-remount       the new revision is published, the mounts still show the old one
     publish-unmounted, ingest-unmounted   the new revision is published, nothing is mounted
+    scratch-moved                         nothing is mounted, and there is no scratch directory; also in abort
     publish-remounted, ingest-remounted   the mounts show the new one, the flag is still there
     ingest-transaction                    before ingest opens its transaction
     abort-discard                         abort has its lock and is about to unmount

@@ -8,6 +8,7 @@ import errno
 import os
 import time
 
+import faults
 from settings import Failure, warn, within
 from store import Store, remove
 
@@ -91,11 +92,13 @@ def unmount_both(repository, lazily=False):
 
 
 def clear_scratch(repository):
-    """Through the waste bin, as the server does it: what was in scratch is gone at once, even if this is killed."""
+    """Through the waste bin, and another directory in its place: section 17 has what is left by a kill in between."""
     bin_of_this = os.path.join(repository.wastebin, "%d.%d" % (os.getpid(), time.time_ns()))
     os.mkdir(bin_of_this)
-    for name in os.listdir(repository.scratch):
-        os.rename(os.path.join(repository.scratch, name), os.path.join(bin_of_this, name))
+    os.rename(repository.scratch, os.path.join(bin_of_this, "delete-me"))
+    faults.step(repository, "scratch-moved")
+    os.mkdir(repository.scratch, 0o755)
+    os.chown(repository.scratch, repository.account.pw_uid, repository.account.pw_gid)
     for name in os.listdir(repository.wastebin):
         remove(os.path.join(repository.wastebin, name))
 
@@ -143,7 +146,7 @@ def check(repository):
         return True
     for problem in problems:
         warn(problem)
-    if repository.in_transaction:
+    if repository.in_transaction or not os.path.isdir(repository.scratch):
         warn("Repository %s is in a transaction and cannot be repaired." % repository.name)
         warn("--> Run `cvmfs_server abort $name` to revert and repair.")
         return False

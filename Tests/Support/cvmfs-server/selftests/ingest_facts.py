@@ -84,6 +84,7 @@ class Command(RepositoryTest):
         self.assertEqual(Result(process).code, 0)
 
     def test_hooks_of_transaction_and_publish_run_section_13(self):
+        self.only_stand_in()
         self.write(self.stand_in + "/hooks.sh",
                    "transaction_after_hook() { echo opened; }\npublish_after_hook() { echo closed; }\n")
         self.assertRegex(self.succeed("ingest", "-d", "x", self.name).out, r"(?s)^opened\n.*closed\n$")

@@ -225,6 +225,21 @@ class Aborts(RepositoryTest):
         self.let_go()
         self.assertEqual(Result(publishing).code, 0)
 
+    def test_without_its_scratch_directory_nothing_works_until_it_is_made_again_section_17(self):
+        self.transaction()
+        for mounted in (self.union, self.rdonly):
+            subprocess.run(["umount", mounted], check=True)
+        os.rename(self.scratch, self.spool + "/scratch/wastebin/moved")
+        for _ in range(2):
+            self.assertIn("is not mounted properly", self.fail_with(5, "abort", "-f", self.name).error)
+        self.assertIn("cannot be repaired", self.fail_with(1, "transaction", self.name).error)
+        self.assertIn("cannot establish writable mountpoint",
+                      self.fail_with(1, "ingest", "-d", "x", self.name).error)
+        os.mkdir(self.scratch)
+        self.succeed("abort", "-f", self.name)
+        self.published(f="x")
+        self.assertEqual(self.names(), ["f"])
+
     def test_open_files_are_only_warned_about_section_7(self):
         self.transaction()
         self.write(self.union + "/f", "kept")
