@@ -16,6 +16,8 @@ struct PodmanIndex {
         let blob: Descriptor?
         /// Where its tree is, as the text of a link in its own directory.
         let tree: String
+        /// Its place in the image; nil: its tree is whole by itself.
+        var place: Int?
         /// RFC 3339.
         let created: String
         /// The archive's length in bytes; nil where it isn't known.
@@ -116,7 +118,9 @@ struct PodmanIndex {
         let link = try paths.link(of: id)
         let lower = PodmanPaths.stack(parent?.stack ?? [], under: layer.tree)
         if try !isThere || !paths.isWhole(id, link) {
-            written.append(CompanionEntry("\(paths.layer(id))/diff", .link(layer.tree)))
+            let diff: CompanionEntry.Kind =
+                layer.place.map { .layer($0, link: layer.tree) } ?? .link(layer.tree)
+            written.append(CompanionEntry("\(paths.layer(id))/diff", diff))
             written += paths.entries(of: id, link, lower: PodmanPaths.lower(lower))
         }
         if !isThere {

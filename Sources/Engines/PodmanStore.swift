@@ -1,7 +1,8 @@
 // podman's additional image store (containers-storage.conf(5), `additionalimagestores`), as containers/storage's overlay
 // driver reads it:
 //
-//   overlay/<id>/diff            -> the layer's own tree in .layers
+//   overlay/<id>/diff            -> the layer's own tree in .layers; a directory of its own where that is whole only with
+//                                what the layers beneath it have
 //   overlay/<id>/link            the layer's short name: 26 base32 characters
 //   overlay/<id>/lower           the short names of the layers beneath, the nearest first: "l/A:l/B"
 //   overlay/<id>/{merged,empty}  empty: a store that can't be written to must bring the mount points that podman makes in
@@ -51,11 +52,11 @@ package struct PodmanStore: ImageCompanion {
             RepositoryLayout.podmanLayerRecords,
         ].map { CompanionEntry($0, .directory(isCatalogue: true)) }
         var top: PodmanIndex.LayerName?
-        for layer in plan.layers {
+        for (place, layer) in plan.layers.enumerated() {
             top = try index.add(
                 PodmanIndex.Layer(
                     diffIdentifier: layer.diffIdentifier, blob: layer.descriptor,
-                    tree: "../../../\(RepositoryLayout.layerTree(layer.descriptor.digest))",
+                    tree: "../../../\(RepositoryLayout.layerTree(layer.descriptor.digest))", place: place,
                     created: layer.created.description, size: try size(layer.descriptor.digest)), over: top)
         }
         try index.add(

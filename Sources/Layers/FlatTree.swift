@@ -105,7 +105,7 @@ package struct FlatTree: Sendable {
     }
 
     /// Calls `body` with where a node is in its layer's directory: at the same path, mostly.
-    private func withOrigin(
+    func withOrigin(
         _ place: Place, _ path: UnsafePointer<CChar>, _ body: (Origin) throws -> Void
     ) rethrows {
         guard let moved = layers[place.layer].movedFrom(place.node) else {
@@ -120,7 +120,7 @@ package struct FlatTree: Sendable {
 
     /// Whose directory the merged one looks like: the highest layer's that names it; where none does, the lowest's,
     /// which made it first.
-    private func attributePlace(_ all: [Place]) -> Place {
+    func attributePlace(_ all: [Place]) -> Place {
         let places = owed(all)
         return places.first { !layers[$0.layer].isImplied($0.node) } ?? places[places.count - 1]
     }
@@ -257,7 +257,7 @@ final class LinkEffort {
 }
 
 /// A path that grows and shrinks by components, always a C string.
-private struct PathBuffer {
+struct PathBuffer {
     private var bytes: [CChar] = [0]
 
     /// The length without the closing NUL.

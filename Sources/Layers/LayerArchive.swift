@@ -120,10 +120,12 @@ package struct LayerArchive: ~Copyable {
     }
 
     private func addWhiteout(of name: [UInt8], in path: [UInt8], _ prefix: String) throws {
-        let full = path.isEmpty ? name : path + [UInt8(ascii: "/")] + name
+        try addWhiteout(at: Self.path(prefix, path.isEmpty ? name : path + [UInt8(ascii: "/")] + name))
+    }
+
+    private func addWhiteout(at path: [CChar]) throws {
         try writer.add(
-            Self.path(prefix, full), .special(S_IFCHR, major: 0, minor: 0),
-            TarAttributes(permissions: 0, modified: 0))
+            path, .special(S_IFCHR, major: 0, minor: 0), TarAttributes(permissions: 0, modified: 0))
     }
 
     /// What a layer of a flat image is in the archive.
@@ -151,31 +153,81 @@ package struct LayerArchive: ~Copyable {
             try Interruption.check()
             let full = isRoot ? Array(prefix.utf8CString) : Self.path(prefix, path)
             isRoot = false
-            let layer = tree.layers[origin.layer]
-            guard let table = layer.table, let number = layer.inode(origin.node) else {
-                throw LayerError("the layer's tree was not read whole")
-            }
-            let inode = table[number]
-            let attributes = Self.attributes(inode)
-            guard inode.type == S_IFREG else {
-                return try writer.add(full, Self.content(table, number), attributes)
-            }
-            switch try source(origin.layer) {
-            case .published(let root):
-                try writer.add(full, .hardLink(Self.path(root, origin.path)), attributes)
-            case .new(let archived):
-                if let first = archived.path(of: number) {
-                    return try writer.add(full, .hardLink(first), attributes)
-                }
-                lost.note(unsupportedBits: inode.unsupported)
-                archived.flatPaths[number] = full
-            case .added:
-                let bytes = table.contents[Int(inode.extent)]
-                try writer.add(full, .file(Int64(bytes.count)), attributes)
-                try bytes.withUnsafeBytes { if !$0.isEmpty { try writer.write($0) } }
-            }
+            try add(origin, of: tree, at: full, source(origin.layer), &lost)
         }
         self.lost = lost
+    }
+
+    /// Writes a layer as it is over those beneath it, for engines that stack layers: regular files as hard links to the
+    /// layers' files, all else as entries of their own.
+    ///
+    /// - Parameters:
+    ///   - prefix: its path in the archive.
+    ///   - source: what a layer is, by its index.
+    /// - Throws: `LayerError`, `Interrupted`, the writer's errors.
+    package mutating func addLayer(
+        _ index: Int, of tree: FlatTree, at prefix: String, source: (Int) throws -> FlatSource
+    ) throws {
+        var lost = lost
+        let hidden = try FlatTree.hidden(by: tree.layers[index], over: Array(tree.layers[..<index]))
+        var skipped = 0
+        try tree.walkLayer(index) { step, path, origin in
+            try Interruption.check()
+            let isRoot = strcmp(path, ".") == 0
+            let full = isRoot ? Array(prefix.utf8CString) : Self.path(prefix, path)
+            if skipped > 0 || FlatTree.isCatalogMark(path) {
+                skipped += step == .enter ? 1 : step == .leave ? -1 : 0
+                return
+            }
+            switch step {
+            case .leave: return
+            case .whiteout: try addWhiteout(at: full)
+            case .enter, .entry:
+                guard let origin else { return }
+                try add(origin, of: tree, at: full, source(origin.layer), &lost)
+                if step == .entry || hidden.isEmpty { return }
+                let directory =
+                    isRoot
+                    ? [] : UnsafeBufferPointer(start: path, count: strlen(path)).map { UInt8(bitPattern: $0) }
+                for name in hidden[directory] ?? [] {
+                    let child = try EntryName(
+                        (directory.isEmpty ? [] : directory + [UInt8(ascii: "/")]) + name)
+                    if tree.layers[index].node(at: child) == nil {
+                        try addWhiteout(at: Self.path(prefix, child.bytes))
+                    }
+                }
+            }
+        }
+    }
+
+    /// One entry of a merged tree.
+    private func add(
+        _ origin: FlatTree.Origin, of tree: FlatTree, at full: [CChar], _ source: FlatSource,
+        _ lost: inout LostAttributes
+    ) throws {
+        let layer = tree.layers[origin.layer]
+        guard let table = layer.table, let number = layer.inode(origin.node) else {
+            throw LayerError("the layer's tree was not read whole")
+        }
+        let inode = table[number]
+        let attributes = Self.attributes(inode)
+        guard inode.type == S_IFREG else {
+            return try writer.add(full, Self.content(table, number), attributes)
+        }
+        switch source {
+        case .published(let root):
+            try writer.add(full, .hardLink(Self.path(root, origin.path)), attributes)
+        case .new(let archived):
+            if let first = archived.path(of: number) {
+                return try writer.add(full, .hardLink(first), attributes)
+            }
+            lost.note(unsupportedBits: inode.unsupported)
+            archived.flatPaths[number] = full
+        case .added:
+            let bytes = table.contents[Int(inode.extent)]
+            try writer.add(full, .file(Int64(bytes.count)), attributes)
+            try bytes.withUnsafeBytes { if !$0.isEmpty { try writer.write($0) } }
+        }
     }
 
     /// Writes the data of a new layer's files, in one pass over its blob, which is verified once more.
@@ -290,7 +342,7 @@ extension FlatTree {
         }
     }
 
-    private static func isCatalogMark(_ path: UnsafePointer<CChar>) -> Bool {
+    fileprivate static func isCatalogMark(_ path: UnsafePointer<CChar>) -> Bool {
         let name = strrchr(path, CInt(UInt8(ascii: "/"))).map { UnsafePointer($0) + 1 } ?? path
         return strcmp(name, LayerArchive.catalogMark) == 0
     }

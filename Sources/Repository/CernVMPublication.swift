@@ -253,6 +253,12 @@ final class CernVMPublication: Publication {
             if !plan.contents.layers { lost.add(unsupported) }
             try archive.addMark(ofCatalogue: flat)
         }
+        for entry in companions {
+            guard case .layer(let index, _) = entry.kind else { continue }
+            try archive.addLayer(index, of: try image.merged(), at: entry.path) {
+                try source(of: $0, layers, archived)
+            }
+        }
         for (index, layer) in plan.layers.enumerated() where layer.isNew {
             guard let archived = archived[layer.descriptor.digest] else { continue }
             try archive.addFiles(of: archived, from: try image.spooledBlob(ofLayer: index))
@@ -263,7 +269,10 @@ final class CernVMPublication: Publication {
         let metadata = RepositoryLayout.imageMetadata(plan.reference.publicPath)
         try archive.addFile("\(metadata)/\(RepositoryLayout.manifestName)", plan.manifestBytes)
         try archive.addFile("\(metadata)/\(RepositoryLayout.recordName)", try RepositoryJSON.encode(record))
-        for entry in companions { try archive.add(entry) }
+        for entry in companions {
+            if case .layer = entry.kind { continue }
+            try archive.add(entry)
+        }
         if plan.contents.flat { try archive.addLink(plan.reference.publicPath, to: image.linkTarget) }
         try archive.finish()
         return record

@@ -190,11 +190,22 @@ final class DirectoryPublication: Publication {
     }
 
     /// Makes the public link lead to this image.
-    private func publishLink() throws(SystemError) {
+    private func publishLink() throws {
         try publish(CompanionEntry(plan.reference.publicPath, .link(image.linkTarget)))
     }
 
-    private func publish(_ entry: CompanionEntry) throws(SystemError) {
-        try entry.place(in: repository.root, by: "\(staging.path)/entry")
+    private func publish(_ entry: CompanionEntry) throws {
+        guard case .layer(let index, _) = entry.kind else {
+            return try entry.place(in: repository.root, by: "\(staging.path)/entry")
+        }
+        let name = "entry-\(index)"
+        try Files.removeTree(name, at: staging.descriptor.raw)
+        guard mkdirat(staging.descriptor.raw, name, 0o700) == 0 else {
+            throw SystemError("create directory", "\(staging.path)/\(name)")
+        }
+        let root = try OwnedDescriptor(
+            opening: name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: staging.descriptor.raw)
+        try FlatDirectory.build(index, of: try image.merged(), at: root.raw)
+        try place("\(staging.path)/\(name)", entry.path)
     }
 }

@@ -45,6 +45,33 @@ enum FlatDirectory {
         return entries
     }
 
+    /// Makes a layer as it is over those beneath it, beneath an empty directory.
+    ///
+    /// - Throws: `SystemError`, `LayerError`, `Interrupted`.
+    static func build(_ index: Int, of tree: FlatTree, at root: CInt) throws {
+        try tree.walkLayer(index) { step, path, origin in
+            guard let origin, let source = tree.layers[origin.layer].directory else {
+                if step == .whiteout { try tree.makeWhiteout(path, at: root) }
+                return
+            }
+            switch step {
+            case .whiteout: return
+            case .enter:
+                try Interruption.check()
+                if strcmp(path, ".") != 0, mkdirat(root, path, 0o700) != 0 {
+                    throw error("create directory", path)
+                }
+                if tree.isOpaque(path, in: index) { try tree.markOpaque(path, at: root) }
+            case .entry: try FileLink.link(origin.path, at: source, to: path, at: root)
+            case .leave:
+                let from = try OwnedDescriptor(
+                    opening: origin.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: source)
+                let to = try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: root)
+                try AttributeCopy.copy(from: from.raw, to: to.raw)
+            }
+        }
+    }
+
     private static func error(_ operation: String, _ path: UnsafePointer<CChar>) -> SystemError {
         SystemError(operation, String(cString: path))
     }

@@ -32,6 +32,9 @@ package struct CompanionEntry: Sendable {
         case list([UInt8])
         /// A symbolic link of that text.
         case link(String)
+        /// The tree of one of the image's layers, by its place in the plan, for an engine that stacks layers: a link of
+        /// that text where the layer's own tree is whole, else a tree that the layers beneath it have made so.
+        case layer(Int, link: String)
     }
 
     /// Where, relative to the repository.
@@ -54,7 +57,7 @@ package struct CompanionEntry: Sendable {
         case .directory: return try Files.makeDirectories(target)
         case .file(let bytes): try Files.replace(temporary, with: bytes, sync: false)
         case .list(let bytes): try Files.replace(temporary, with: bytes, sync: true)
-        case .link(let text):
+        case .link(let text), .layer(_, let text):
             guard symlink(text, temporary) == 0 else { throw SystemError("create", temporary) }
         }
         try Files.makeDirectories(Files.parentPath(of: target))

@@ -85,8 +85,21 @@ final class ServerArchive {
         switch entry.kind {
         case .directory(let isCatalogue): try addDirectory(entry.path, isCatalogue: isCatalogue)
         case .file(let bytes), .list(let bytes): try addFile(entry.path, bytes)
-        case .link(let text): try addLink(entry.path, to: text)
+        case .link(let text), .layer(_, let text): try addLink(entry.path, to: text)
         }
+    }
+
+    /// A layer as it is over those beneath it, at a path that nothing is at yet, with a catalog of its own.
+    ///
+    /// - Throws: `LayerError`, `Interrupted`, the sink's error, `ArchiveError`.
+    func addLayer(
+        _ index: Int, of tree: FlatTree, at path: String, source: (Int) throws -> LayerArchive.FlatSource
+    ) throws {
+        try addDirectory(Files.parentPath(of: path))
+        var trees = LayerArchive(writer)
+        try trees.addLayer(index, of: tree, at: prefix + path, source: source)
+        directories.insert(path)
+        try addMark(ofCatalogue: path)
     }
 
     /// A layer's tree, at a path that nothing is at yet; its files' data comes later.

@@ -16,6 +16,7 @@ final class StagedImage: Sendable {
     /// What each new layer came to, by its place in the plan.
     private let unpacked = Mutex<[Int: UnpackedLayer]>([:])
     private let files = Mutex<Int?>(nil)
+    private let tree = Mutex<FlatTree?>(nil)
     private let form: Form
 
     /// What a new layer is in the staging directory.
@@ -102,11 +103,25 @@ final class StagedImage: Sendable {
     /// - Throws: what a companion throws, `RepositoryError` where something is in the way.
     func companionEntries() throws -> [CompanionEntry] {
         let all = try plan.companions.flatMap { try $0.entries(for: plan, size: size, over: content) }
+            .compactMap(settled)
         var paths: Set<String> = []
         let entries = Array(all.reversed().filter { paths.insert($0.path).inserted }.reversed())
         try checkWay(of: entries)
         return entries
     }
+
+    /// An entry as it is made: a layer's tree that is whole by itself is a link; one that was made before stays.
+    private func settled(_ entry: CompanionEntry) throws -> CompanionEntry? {
+        guard case .layer(let index, let text) = entry.kind else { return entry }
+        guard try merged().needsLowerLayers(index) else { return CompanionEntry(entry.path, .link(text)) }
+        guard let mode = try Files.mode(of: content.path(entry.path)) else { return entry }
+        return mode & S_IFMT == S_IFDIR ? nil : CompanionEntry(entry.path, .link(text))
+    }
+
+    /// The merged tree of all layers, made now where no merge was asked for.
+    ///
+    /// - Throws: as `mergedTree`.
+    func merged() throws -> FlatTree { try tree.withLock { $0 } ?? mergedTree(of: trees()) }
 
     /// Refuses where something that is no directory is on the way to what shall be made, or a directory in its place: a
     /// link there would lead out of the repository, and a server damages its catalogue.
@@ -137,19 +152,26 @@ final class StagedImage: Sendable {
     ///
     /// - Throws: `LayerError`, `SystemError`, `Interrupted`.
     func trees() throws -> [LayerTree] {
-        try plan.layers.map { layer in
-            let digest = layer.descriptor.digest
-            if let (index, result) = stagedLayer(digest) {
-                if let tree = result.tree { return tree }
-                let path = "\(staging.path)/\(Self.name(ofLayer: index))/\(RepositoryLayout.layerTreeName)"
-                return try LayerTree(reading: try open(path), context: result.context)
-            }
-            let root = try open(content.path(RepositoryLayout.layerTree(digest)))
-            let context = try content.layerContext(digest)
-            return switch form {
-            case .directory: try LayerTree(reading: root, context: context)
-            case .blob: try LayerTree(readingAll: root.raw, context: context)
-            }
+        let trees = Mutex<[Int: LayerTree]>([:])
+        // What a server shows is asked of another process, which answers several at a time.
+        try Threads.forEach(plan.layers.count, width: 4) { [self] index in
+            let tree = try tree(of: plan.layers[index].descriptor.digest)
+            trees.withLock { $0[index] = tree }
+        }
+        return trees.withLock { $0 }.sorted { $0.key < $1.key }.map(\.value)
+    }
+
+    private func tree(of digest: Digest) throws -> LayerTree {
+        if let (index, result) = stagedLayer(digest) {
+            if let tree = result.tree { return tree }
+            let path = "\(staging.path)/\(Self.name(ofLayer: index))/\(RepositoryLayout.layerTreeName)"
+            return try LayerTree(reading: try open(path), context: result.context)
+        }
+        let root = try open(content.path(RepositoryLayout.layerTree(digest)))
+        let context = try content.layerContext(digest)
+        return switch form {
+        case .directory: try LayerTree(reading: root, context: context)
+        case .blob: try LayerTree(readingAll: root.raw, context: context)
         }
     }
 
@@ -157,9 +179,10 @@ final class StagedImage: Sendable {
     ///
     /// - Throws: `LayerError`, `SystemError`, `Interrupted`.
     func mergedTree(of trees: [LayerTree]) throws -> FlatTree {
-        let tree = try FlatTree(trees)
-        try tree.checkLinks()
-        return tree
+        let merged = try FlatTree(trees)
+        try merged.checkLinks()
+        tree.withLock { $0 = merged }
+        return merged
     }
 
     /// A merged tree as the flat image has it: with what engines need over it, as one layer more.

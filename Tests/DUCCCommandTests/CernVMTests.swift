@@ -166,11 +166,13 @@ struct CernVMTests {
             converting.path(".layers/\($0.prefix(2))/\($0)/layerfs")
         }
         let mounted = try TemporaryDirectory()
-        try Files.makeDirectories(mounted.path("merged"))
+        for name in ["merged", "empty"] { try Files.makeDirectories(mounted.path(name)) }
+        // A mounted revision doesn't say how long its names may be, and the kernel asks all that it stacks.
+        let stack = (layers + [mounted.path("empty")]).joined(separator: ":")
         try runSuccessfully(
             "mount",
             [
-                "-t", "overlay", "overlay", "-o", "ro,lowerdir=\(layers.joined(separator: ":"))",
+                "-t", "overlay", "overlay", "-o", "ro,lowerdir=\(stack)",
                 mounted.path("merged"),
             ])
         defer { _ = try? run("umount", [mounted.path("merged")]) }

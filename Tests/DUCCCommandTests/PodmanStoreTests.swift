@@ -319,4 +319,51 @@ struct PodmanServerTests {
         let local = try Podman(over: store, store: nil)
         #expect(!(try local.output(of: "localhost/layout:1", "sh", "-c", "echo /etc/*").contains("gone")))
     }
+
+    @Test(
+        "a layer that the layers beneath it complete is whole in podman's store, and as it is in others",
+        arguments: [false, true])
+    func completed(onServer: Bool) throws {
+        let converting = try Converting(server: onServer ? CernVMServer() : nil)
+        let lower = PodmanStoreTests.layer { tar in
+            tar.add("srv/", type: "5", mode: 0o1777, uid: 7, gid: 8)
+            tar.add("data/", type: "5", mode: 0o700)
+            tar.add("data/text", content: Array("text".utf8), mode: 0o640, uid: 9)
+            tar.file("data/gone", "gone")
+            tar.symbolicLink("way", to: "srv")
+        }
+        let upper = PodmanStoreTests.layer { tar in
+            tar.file("srv/new", "new")
+            tar.hardLink("srv/linked", to: "data/text")
+            tar.hardLink("srv/again", to: "srv/new")
+            tar.file("data/.wh.gone", "")
+            tar.file("way/through", "through")
+        }
+        let top = PodmanStoreTests.layer { $0.file("etc/top", "top") }
+        try TestImage([PodmanStoreTests.base, lower, upper, top]).write(to: converting.layout, tag: "1")
+        let result = try converting.convert("oci:\(converting.layout):1")
+        #expect(result.code == 0, "\(result.errors)")
+        let podman = try Podman(over: converting.root)
+        let script =
+            "stat -c '%a %u %g' /srv /data; cat /srv/linked /srv/new /srv/again /srv/through /etc/top; echo; "
+            + "stat -c '%a %u' /srv/linked; ls /data; ls -ld /way | tail -c 8"
+        let expected = "1777 7 8\n700 0 0\ntextnewnewthroughtop\n640 9\ntext\n -> srv\n"
+        #expect(try podman.output(of: "localhost/layout:1", "sh", "-c", script) == expected)
+        // Of all layers that one alone is a tree of its own; nothing is said of it twice.
+        let trees = try runSuccessfully(
+            "find",
+            [
+                converting.path("podmanStore/overlay"), "-mindepth", "2", "-maxdepth", "2", "-name", "diff",
+                "-type", "d",
+            ])
+        #expect(trees.split(separator: "\n").count == 1, "\(trees)")
+        let snapshot = try converting.snapshot()
+        #expect(try converting.convert("oci:\(converting.layout):1").output.contains("unchanged"))
+        #expect(try converting.snapshot() == snapshot)
+        if let server = converting.server {
+            let operations = try server.operations().map(\.operation)
+            #expect(operations == ["ingest"], "\(operations)")
+            #expect(try server.isWhole())
+        }
+    }
 }

@@ -34,7 +34,7 @@ package final class CernVMServer: Sendable {
     ///   - isBehindGateway: whether a gateway gives leases on its paths.
     ///   - owner: whose the repository is.
     ///   - real: whether it is one of the real server.
-    package init(isBehindGateway: Bool = false, owner: String = "root", real: Bool = false) throws {
+    package init(isBehindGateway: Bool = false, owner: String = "root", real: Bool = isReal) throws {
         name = "t\(RandomIdentifier.hex(6)).test.example"
         isReal = real
         let gateway = isBehindGateway ? ["-u", "gw,/srv/cvmfs/txn,http://localhost:4929/api/v1"] : []
@@ -79,7 +79,7 @@ package final class CernVMServer: Sendable {
 
     /// What a program needs to find the server.
     package static var environment: [String: String] {
-        ["PATH": "\(programs):\(ProcessEnvironment.current["PATH"] ?? "/usr/bin:/bin")"]
+        isReal ? [:] : ["PATH": "\(programs):\(ProcessEnvironment.current["PATH"] ?? "/usr/bin:/bin")"]
     }
 
     package var spool: String { "/var/spool/cvmfs/\(name)" }
@@ -120,8 +120,13 @@ package final class CernVMServer: Sendable {
         package let after: Int
     }
 
-    /// All operations so far.
+    /// All operations so far; of a real server what its revisions tell.
     package func operations() throws -> [Operation] {
+        if isReal {
+            return try (1..<revision()).map {
+                Operation(operation: "ingest", exit: 0, bytes: 0, before: $0, after: $0 + 1)
+            }
+        }
         let path = "\(spool)/.stand-in/journal"
         guard Files.exists(path) else { return [] }
         return try Files.read(path, limit: 1 << 24).split(separator: UInt8(ascii: "\n")).map {
@@ -149,6 +154,7 @@ package final class CernVMServer: Sendable {
     ///
     /// - Parameter fault: as JSON; cvmfs-server/faults.py says what there is.
     package func setFault(_ step: String, _ fault: String) throws {
+        guard !isReal else { throw SupportError("a real server has no faults") }
         let directory = "\(spool)/.stand-in/faults"
         try Files.makeDirectories(directory)
         try Files.replace("\(directory)/\(step)", with: Array(fault.utf8), sync: false)

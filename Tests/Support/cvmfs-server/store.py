@@ -120,7 +120,11 @@ def create(repository):
     store_folder = os.path.join(repository.stand_in, "revisions")
     staged = os.path.join(store_folder, "staged")
     os.makedirs(staged, 0o755)
-    os.chown(staged, repository.account.pw_uid, repository.account.pw_gid)
+    # Section 18: mkfs leaves it there, to be removed by whoever wants.
+    with open(os.path.join(staged, "new_repository"), "w") as file:
+        file.write("New CernVM-FS repository for %s\n" % repository.name)
+    for path in (staged, os.path.join(staged, "new_repository")):
+        os.chown(path, repository.account.pw_uid, repository.account.pw_gid)
     write_state(os.path.join(repository.stand_in, "state.json"),
                 {"revision": 0, "hash": "", "clone": None, "damaged": False, "tags": []})
     os.makedirs(os.path.join(STORAGE, repository.name))

@@ -19,6 +19,7 @@ REAL = os.environ.get("CVMFS_SERVER") == "real"
 PROGRAM = "cvmfs_server" if REAL else os.path.join(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cvmfs_server")
 PATIENCE = 200 if REAL else 30
+NEW = "new_repository"
 _numbers = itertools.count(1)
 
 
@@ -46,7 +47,8 @@ class RepositoryTest(unittest.TestCase):
 
     def another(self, *options):
         name = "t%d-%d.stand-in.test" % (os.getpid(), next(_numbers))
-        self.addCleanup(subprocess.run, [PROGRAM, "rmfs", "-f", name], check=True, timeout=PATIENCE)
+        self.addCleanup(
+            subprocess.run, [PROGRAM, "rmfs", "-f", name], check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL)
         self.succeed("mkfs", "-o", "root", *options, name)
         return name
 
@@ -122,7 +124,8 @@ class RepositoryTest(unittest.TestCase):
         return self.succeed("list-catalogs", "-x", self.name).out.split()
 
     def names(self, path=""):
-        return sorted(os.listdir(os.path.join(self.rdonly, path)))
+        """Without the file that mkfs leaves in the root (section 18)."""
+        return sorted(name for name in os.listdir(os.path.join(self.rdonly, path)) if path or name != NEW)
 
     def read(self, path):
         with open(os.path.join(self.rdonly, path)) as file:
