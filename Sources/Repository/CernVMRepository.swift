@@ -62,7 +62,7 @@ package struct CernVMRepository: ImageRepository {
 
     /// What the server's settings say.
     private static func setting(_ name: String, of server: String) -> String? {
-        let path = "/etc/cvmfs/repositories.d/\(server)/server.conf"
+        let path = "\(configuration(of: server))/server.conf"
         let text = String(decoding: (try? Files.read(path, limit: 1 << 20)) ?? [], as: UTF8.self)
         let line = text.split(separator: "\n").last { $0.hasPrefix("\(name)=") }
         return line.map { String($0.dropFirst(name.utf8.count + 1).filter { $0 != "\"" && $0 != "'" }) }
@@ -70,23 +70,7 @@ package struct CernVMRepository: ImageRepository {
 
     /// - Parameter writing: whether it is to be published, for which its web server has to answer.
     private static func checkServer(_ server: String, _ name: String, writing: Bool) throws {
-        let answer: ServerAnswer
-        do { answer = try ServerCommand.run(["list"], isInterruptible: true) } catch {
-            try Interruption.check()
-            throw RepositoryError(
-                .noSuchRepository,
-                "there is no repository \(name): \(error); a directory's name begins with /, ./ or ../, for instance "
-                    + "./\(name)")
-        }
-        // `NAME (stratum0 / local)`: the name is the first column, and exactly that.
-        let lines = answer.output.split(separator: "\n")
-        guard
-            let text = lines.first(where: { $0.split(separator: " ").first.map(String.init) == server })
-        else {
-            throw RepositoryError(
-                .noSuchRepository,
-                "there is no repository \(server) on this node: cvmfs_server list has it not")
-        }
+        let text = try listing(of: server, name)
         guard !text.contains("(stratum1 ") else {
             throw RepositoryError(
                 .noSuchRepository,
@@ -101,6 +85,40 @@ package struct CernVMRepository: ImageRepository {
                 .refused, "\(server) can't be published: \(state) (cvmfs_server list): \(advice)")
         }
     }
+
+    /// How often the servers' list is asked for a repository that this node has.
+    private static let listings = 5
+
+    /// What `cvmfs_server list` says of a repository.
+    private static func listing(of server: String, _ name: String) throws -> Substring {
+        var answer: ServerAnswer
+        for _ in 0..<listings {
+            do { answer = try ServerCommand.run(["list"], isInterruptible: true) } catch {
+                try Interruption.check()
+                throw RepositoryError(
+                    .noSuchRepository,
+                    "there is no repository \(name): \(error); a directory's name begins with /, ./ or ../, for instance "
+                        + "./\(name)")
+            }
+            // `NAME (stratum0 / local)`: the name is the first column, and exactly that.
+            let lines = answer.output.split(separator: "\n")
+            if let text = lines.first(where: { $0.split(separator: " ").first.map(String.init) == server }) {
+                return text
+            }
+            // The list ends where another repository is removed just then.
+            guard answer.isDone, try Files.mode(of: configuration(of: server)) == nil else {
+                try Interruption.sleep(milliseconds: 200)
+                continue
+            }
+            throw RepositoryError(
+                .noSuchRepository,
+                "there is no repository \(server) on this node: cvmfs_server list has it not")
+        }
+        throw RepositoryError(
+            .refused, "cvmfs_server list does not name \(server), which \(configuration(of: server)) configures")
+    }
+
+    private static func configuration(of server: String) -> String { "/etc/cvmfs/repositories.d/\(server)" }
 
     /// How often one revision after the other may come while something is read.
     private static let readings = 50

@@ -6,7 +6,7 @@ import subprocess
 
 import mounts
 import store
-from settings import CONFIGURATION, KEYS, MOUNTS, SPOOL, STORAGE, Failure, Repository, say
+from settings import CONFIGURATION, MOUNTS, SPOOL, STORAGE, Failure, Repository, say
 
 # Section 13. CVMFS_AUTO_TAG is false with `-g`.
 TEMPLATE = """CVMFS_CREATOR_VERSION=143
@@ -31,7 +31,7 @@ CVMFS_AUTO_REPAIR_MOUNTPOINT=true
 CVMFS_AUTOCATALOGS=false
 CVMFS_IGNORE_XDIR_HARDLINKS=true
 """
-SHARED = (CONFIGURATION, KEYS, "/etc/cvmfs", SPOOL, MOUNTS, STORAGE)
+SHARED = (CONFIGURATION, "/etc/cvmfs", SPOOL, MOUNTS, STORAGE)
 
 
 class AloneOnTheMachine:
@@ -96,9 +96,7 @@ def make(arguments):
 
 
 def _write_configuration(repository, settings):
-    for suffix in ("crt", "key", "masterkey", "pub") + (("gw",) if repository.is_gateway else ()):
-        with open(os.path.join(KEYS, "%s.%s" % (repository.name, suffix)), "w") as file:
-            file.write("stand-in\n")
+    # No keys: a real server on this machine would read them.
     os.mkdir(repository.configuration)
     with open(os.path.join(repository.configuration, "server.conf"), "w") as file:
         file.write(settings)
@@ -121,10 +119,6 @@ def remove(arguments):
             mounts.unmount_memory(repository)
             for path in (os.path.join(STORAGE, name), repository.spool):
                 subprocess.run(["/bin/rm", "-rf", "--", path], check=True)
-            for suffix in ("crt", "key", "masterkey", "pub", "gw"):
-                key = os.path.join(KEYS, "%s.%s" % (name, suffix))
-                if os.path.exists(key):
-                    os.unlink(key)
             for folder in (repository.union,) + SHARED:
                 try:
                     os.rmdir(folder)

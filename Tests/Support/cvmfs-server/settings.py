@@ -11,7 +11,6 @@ import sys
 CONFIGURATION = "/etc/cvmfs/repositories.d"
 SPOOL = "/var/spool/cvmfs"
 MOUNTS = "/cvmfs"
-KEYS = "/etc/cvmfs/keys"
 STORAGE = "/srv/cvmfs"
 
 
