@@ -115,7 +115,8 @@ package struct CernVMRepository: ImageRepository {
                 "there is no repository \(server) on this node: cvmfs_server list has it not")
         }
         throw RepositoryError(
-            .refused, "cvmfs_server list does not name \(server), which \(configuration(of: server)) configures")
+            .refused,
+            "cvmfs_server list does not name \(server), which \(configuration(of: server)) configures")
     }
 
     private static func configuration(of server: String) -> String { "/etc/cvmfs/repositories.d/\(server)" }

@@ -131,6 +131,52 @@ struct CernVMTests {
         #expect(try converting.last(.endImageConversion)?[.status] == "error")
     }
 
+    @Test(
+        "a layer of 100,000 entries takes little memory, and its compressed size of the temporary directory")
+    func memory() throws {
+        let archive = TarBuilder.archive { tar in
+            for number in 0..<100_000 {
+                let name = "directory-\(number / 1000)/file-\(number)"
+                if number % 10 == 9 {
+                    tar.hardLink(name, to: "directory-\(number / 1000)/file-\(number - 1)")
+                } else {
+                    tar.file(name, "\(number)")
+                }
+            }
+        }
+        let blob = try Compression.gzip.apply(archive)
+        try TestImage([TestImage.Layer(archive)]).write(to: converting.layout, tag: "1")
+        let (programs, reached) = (
+            converting.directory.path("programs"), converting.directory.path("reached")
+        )
+        try Files.makeDirectories(programs)
+        // It takes the whole archive, and waits.
+        try Files.replace(
+            "\(programs)/cvmfs_server",
+            with: Array(
+                """
+                #!/bin/sh
+                [ "$1" = ingest ] || exec "\(CernVMServer.programs)/cvmfs_server" "$@"
+                cat >/dev/null
+                : >"\(reached)"
+                while [ ! -e "\(reached).go" ]; do sleep 0.02; done
+                exit 1
+                """.utf8), mode: 0o755, sync: false)
+        let running = try converting.start(
+            ["convert-single-image", "oci:\(converting.layout):1", converting.repository],
+            environment: ["PATH": "\(programs):\(ProcessEnvironment.current["PATH"] ?? "")"])
+        try waitUntil("the archive was read", seconds: 120) { Files.exists(reached) }
+        let memory = try running.peakMemory()
+        #expect(memory < 70 << 20, "\(memory >> 20) MB")
+        let sizes = try runSuccessfully(
+            "find", [converting.directory.path("temporary"), "-type", "f", "-printf", "%s\n"])
+        let space = sizes.split(separator: "\n").compactMap { Int($0) }.reduce(0, +)
+        #expect(space >= blob.count && space <= blob.count + 10 << 10, "\(space) of \(blob.count)")
+        try Files.replace("\(reached).go", with: [], sync: false)
+        #expect(try running.wait(seconds: 60).code == 1)
+        #expect(try converting.staged().isEmpty)
+    }
+
     @Test("a terminal or a pipe that says nothing keeps no command of the server's waiting")
     func silentInput() throws {
         #expect(try convert(TestImage([layer("a")])).code == 0)
