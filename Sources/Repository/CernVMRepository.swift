@@ -48,7 +48,10 @@ package struct CernVMRepository: ImageRepository {
         try Self.checkServer(server, name, writing: temporaryDirectory != nil)
         if let temporaryDirectory {
             Staging.clean(in: Staging.spool(in: temporaryDirectory))
-            try recover()
+            do { try recover() } catch let error as SystemError {
+                throw RepositoryError(
+                    .refused, "what was left of an earlier run on \(server) can't be cleaned up: \(error)")
+            }
         }
         _ = try waitForMount()
     }

@@ -30,7 +30,7 @@ package struct DirectoryRepository: ImageRepository {
             guard Files.isDirectory(path) else {
                 throw RepositoryError(.noSuchRepository, "the repository \(path) is no directory")
             }
-            if create { Staging.clean(in: path) }
+            if create { Staging.clean(in: content.path(Staging.directory)) }
             return
         }
         guard create else { throw RepositoryError(.noSuchRepository, "there is no repository \(path)") }

@@ -121,7 +121,7 @@ struct BadInputTests {
         #expect(Self.complaints(result).count == 1, "says: \(result.errors)")
         #expect(
             try DirectoryEntry.names(in: converting.root)
-                == (converting.server == nil ? [".ducc-staging"] : []))
+                == [converting.server == nil ? ".ducc-staging" : "new_repository"])
         #expect(try converting.staged().isEmpty)
         #expect(try converting.last(.endImageConversion)?[.status] == "error")
         #expect(try !converting.actions().contains { $0.hasPrefix("publish_") })

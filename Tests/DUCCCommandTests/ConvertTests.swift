@@ -53,7 +53,9 @@ struct ConvertTests {
             "find",
             [
                 converting.repository, "(", "-name", ".ducc-staging", "-o", "-name", "layerfs", "-o", "-path",
-                converting.path(".flat/*/*"), ")", "-prune", "-o", "-type", "d", "!", "-perm", "0755",
+                converting.path(".flat/*/*"), "-o", "-path", converting.path("podmanStore/overlay/*/diff"),
+                ")", "-prune",
+                "-o", "-type", "d", "!", "-perm", "0755",
                 "-print", "-o",
                 "-type", "f", "!", "-perm", "0644", "-print",
             ])
