@@ -118,7 +118,13 @@ package final class CernVMServer: Sendable {
         package let bytes: Int
         package let before: Int
         package let after: Int
+        /// How many hard links of its archive named another link.
+        var chained: Int?
     }
+
+    /// How many hard links named another link, in all archives so far: whether a server takes those depends on how they
+    /// are called. Of a real server it isn't known.
+    package func chainedLinks() throws -> Int { try operations().reduce(0) { $0 + ($1.chained ?? 0) } }
 
     /// All operations so far; of a real server what its revisions tell.
     package func operations() throws -> [Operation] {

@@ -164,6 +164,8 @@ class Ingestion:
     def _resolve_links(self):
         """At the end, once: in byte order of the targets, and of one target's links in the archive's order. A link whose
         target is itself a link finds it only if that one's turn came before. A clone has its target's attributes."""
+        names = {path for path, _, _ in self.links}
+        self.report.chained = sum(target in names for _, target, _ in self.links)
         waiting = {}
         for path, target, name in self.links:
             waiting.setdefault(os.fsencode(target if target is not None else name), []).append((path, target, name))

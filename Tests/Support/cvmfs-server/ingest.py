@@ -112,7 +112,7 @@ def _ingest(repository, options, journal):
             failure.report()
             abort.discard(repository)
             raise Failure(1)
-        journal.line.update({"bytes": report.bytes, "entries": report.entries})
+        journal.line.update({"bytes": report.bytes, "entries": report.entries, "chained": report.chained})
         workers.announce("Swissknife Ingest")
         publishing.export(repository, store, "ingest", staged, report, tags, by_force=by_force)
 

@@ -21,8 +21,9 @@ class WorkerFailure(Exception):
 class Report:
     """What the worker tells the command."""
 
-    def __init__(self, damaged=False, bytes=0, entries=0):
+    def __init__(self, damaged=False, bytes=0, entries=0, chained=0):
         self.damaged, self.bytes, self.entries = damaged, bytes, entries
+        self.chained = chained  # hard links whose target is a hard link: fine or not by the order of their names
 
 
 def run(repository, store, operation, command, change):
