@@ -14,12 +14,12 @@ import Platform
 final class TreeTarget: LayerTarget, WalkableTree {
     /// A directory: its name's slot, and the inode that it had when it was found.
     struct Directory {
-        fileprivate let slot: Int32
-        fileprivate let inode: Int32
+        let slot: Int32
+        let inode: Int32
     }
 
     /// A name in a directory, and what it leads to: an inode, or one of `Link`.
-    private struct Slot {
+    struct Slot {
         let parent: Directory
         let nameStart: Int
         let nameCount: UInt8
@@ -27,7 +27,7 @@ final class TreeTarget: LayerTarget, WalkableTree {
     }
 
     /// What a name leads to that has no inode.
-    private enum Link {
+    enum Link {
         static let nothing: Int32 = -1
         static let whiteout: Int32 = -2
         static let lower: Int32 = -3
@@ -38,12 +38,12 @@ final class TreeTarget: LayerTarget, WalkableTree {
 
     private let budget: LayerBudget
     private let created: Int64
-    private var inodes = LayerInodes()
-    private var slots: [Slot]
-    private var names: [UInt8] = []
+    private(set) var inodes = LayerInodes()
+    private(set) var slots: [Slot]
+    private(set) var names: [UInt8] = []
     /// Slots by directory and name: open addressing, at most half full; -1: empty.
     private var table = [Int32](repeating: -1, count: 1 << 10)
-    private var lowerLinks: [Int32: EntryName] = [:]
+    private(set) var lowerLinks: [Int32: EntryName] = [:]
     /// The entry that is applied, counted from 0.
     private var entry: Int32 = -1
 
@@ -119,7 +119,7 @@ final class TreeTarget: LayerTarget, WalkableTree {
         try makeDirectory(component, in: place, replacesLower: replacesWhiteout)
     }
 
-    private func isDirectory(_ inode: Int32) -> Bool { inode >= 0 && inodes[inode].type == S_IFDIR }
+    func isDirectory(_ inode: Int32) -> Bool { inode >= 0 && inodes[inode].type == S_IFDIR }
 
     // MARK: - Making
 
@@ -346,75 +346,5 @@ final class TreeTarget: LayerTarget, WalkableTree {
             directory = slots[Int(directory.slot)].parent
         }
         return true
-    }
-
-    // MARK: - The result
-
-    /// The tree, and what it leaves open. The target is of no further use.
-    ///
-    /// - Throws: `LayerError` for longer names than a tree can have, `Interrupted`.
-    func finish() throws -> LayerTree {
-        table = []
-        // The names of each directory's inode are neighbours in `sorted`, from `starts[inode]`.
-        var starts = [Int32](repeating: 0, count: inodes.inodes.count + 1)
-        for slot in slots.dropFirst() where slot.inode != Link.nothing {
-            starts[Int(slot.parent.inode) + 1] += 1
-        }
-        for index in starts.indices.dropFirst() { starts[index] += starts[index - 1] }
-        var sorted = [Int32](repeating: 0, count: Int(starts[starts.count - 1]))
-        var next = starts
-        for (index, slot) in slots.enumerated().dropFirst() where slot.inode != Link.nothing {
-            sorted[Int(next[Int(slot.parent.inode)])] = Int32(index)
-            next[Int(slot.parent.inode)] += 1
-        }
-        next = []
-        var nodes = LayerTreeNodes()
-        nodes.inodes = [0]
-        var node = 0
-        while node < nodes.kinds.count {
-            if nodes.kinds[node] == .directory {
-                try Interruption.check()
-                let inode = Int(nodes.inodes[node])
-                let flags = inodes.inodes[inode].flags
-                nodes.opaque[node] = flags.contains(.opaque)
-                nodes.replacing[node] = flags.contains(.replacing)
-                nodes.implied[node] = flags.contains(.implied)
-                let range = Int(starts[inode])..<Int(starts[inode + 1])
-                sorted[range].sort { isBefore($0, $1) }
-                try append(sorted[range], to: node, &nodes)
-            }
-            node += 1
-        }
-        return LayerTree(.table(inodes), nodes.finished())
-    }
-
-    private func append(_ children: ArraySlice<Int32>, to node: Int, _ nodes: inout LayerTreeNodes)
-        throws(LayerError)
-    {
-        nodes.childStarts[node] = Int32(nodes.kinds.count)
-        nodes.childCounts[node] = Int32(children.count)
-        for child in children {
-            let slot = slots[Int(child)]
-            let kind: LayerTree.Kind =
-                switch slot.inode {
-                case Link.whiteout: .whiteout
-                case Link.lower, Link.hiddenLower: .lowerLink
-                case let inode: isDirectory(inode) ? .directory : .other
-                }
-            if kind == .lowerLink { nodes.linkTargets[Int32(nodes.kinds.count)] = lowerLinks[child] }
-            try nodes.append(
-                names[slot.nameStart..<slot.nameStart + Int(slot.nameCount)], kind, parent: Int32(node))
-            nodes.inodes.append(max(slot.inode, -1))
-        }
-    }
-
-    private func isBefore(_ one: Int32, _ two: Int32) -> Bool {
-        let one = slots[Int(one)]
-        let two = slots[Int(two)]
-        return names.withUnsafeBufferPointer { names in
-            LayerTreeNodes.compare(
-                UnsafeBufferPointer(rebasing: names[one.nameStart..<one.nameStart + Int(one.nameCount)]),
-                UnsafeBufferPointer(rebasing: names[two.nameStart..<two.nameStart + Int(two.nameCount)])) < 0
-        }
     }
 }

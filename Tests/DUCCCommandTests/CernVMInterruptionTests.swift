@@ -26,25 +26,25 @@ struct CernVMInterruptionTests {
         try convert("old")
     }
 
-    private static func image(_ name: String) -> TestImage {
+    static func image(_ name: String) -> TestImage {
         TestImage { tar in
             tar.file("name", name)
             for number in 0..<40 { tar.file("files/\(number)", "\(name) \(number)") }
         }
     }
 
-    private func arguments(_ options: [String]) -> [String] {
+    func arguments(_ options: [String]) -> [String] {
         ["convert-single-image", "oci:\(converting.layout):1", converting.repository] + options
     }
 
     @discardableResult
-    private func convert(_ name: String, _ options: String...) throws -> CommandResult {
+    func convert(_ name: String, _ options: String...) throws -> CommandResult {
         try Self.image(name).write(to: converting.layout, tag: "1")
         return try converting.ducc(arguments(options))
     }
 
     /// Starts the conversion of the new image, and lets the server stop at a step.
-    private func start(
+    func start(
         _ image: TestImage = image("new"), _ options: String..., heldAt step: String,
         failing errors: String = ""
     ) throws -> RunningCommand {
@@ -61,10 +61,10 @@ struct CernVMInterruptionTests {
     }
 
     /// Lets the server go on.
-    private func release() throws { try converting.directory.write("go", "") }
+    func release() throws { try converting.directory.write("go", "") }
 
     /// What is visible is an image, whole.
-    private func check(isNew: Bool? = nil) throws {
+    func check(isNew: Bool? = nil) throws {
         let name = try text(of: converting.path("localhost/layout:1/name"))
         if let isNew { #expect(name == (isNew ? "new" : "old")) }
         for number in [0, 39] {
@@ -74,7 +74,7 @@ struct CernVMInterruptionTests {
     }
 
     /// The next run does the rest: nothing is open, everything was told.
-    private func finish() throws {
+    func finish() throws {
         try waitUntil("nobody publishes") { !isAlive(converting) }
         let result = try convert("new")
         #expect(result.code == 0, "\(result.errors)")
@@ -322,44 +322,6 @@ struct CernVMInterruptionTests {
         try finish()
     }
 
-    /// A file of the repository, open for reading.
-    private func openFile() throws -> SharedDescriptor {
-        try converting.edit { try Files.replace("\($0)/file", with: [1], sync: false) }
-        return SharedDescriptor(try OwnedDescriptor(opening: "/cvmfs/\(server.name)/file", O_RDONLY))
-    }
-
-    @Test(
-        "a reader that has a file of the repository open keeps it, and the image is published at another attempt"
-    )
-    func reader() throws {
-        let file = try openFile()
-        let result = try convert("new")
-        #expect(result.code == 0, "\(result.errors)")
-        #expect(
-            result.errors.split(separator: "\n").count {
-                $0.contains("open read-only file descriptors") && $0.contains("waiting for it")
-            } == 1, "\(result.errors)")
-        try check(isNew: true)
-        var byte: UInt8 = 0
-        #expect(read(file.raw, &byte, 1) == 1 && byte == 1)
-        #expect(!server.isInTransaction)
-        try finish()
-    }
-
-    @Test("a server that refuses because of readers again and again fails the image at the time limit")
-    func readers() throws {
-        let refusal = "WARNING! There are open read-only file descriptors in /cvmfs/\(server.name)"
-        try server.setFault("ingest-begin", "{\"fail\": 1, \"stderr\": \"\(refusal)\"}")
-        try Self.image("new").write(to: converting.layout, tag: "1")
-        let result = try converting.start(arguments([]), environment: ["DUCC_SERVER_TIMEOUT": "1"]).wait(
-            seconds: 60)
-        #expect(result.code == 1 && result.errors.contains("is still busy: WARNING!"), "\(result.errors)")
-        #expect(!server.isInTransaction)
-        try check(isNew: false)
-        server.clearFault("ingest-begin")
-        try finish()
-    }
-
     @Test("a server that outlives its program and dies too is waited for, and its transaction ended")
     func outlived() throws {
         let first = try start(heldAt: "ingest-applied")
@@ -374,43 +336,6 @@ struct CernVMInterruptionTests {
         let result = try second.wait(seconds: 60)
         #expect(result.code == 0, "\(result.errors)")
         try release()
-        try finish()
-    }
-
-    @Test("the lock is waited for as the original DUCC holds it, and not had while layers are fetched")
-    func lock() throws {
-        let lock = converting.directory.path("lock")
-        try converting.directory.write(
-            "hold.py",
-            """
-            import fcntl, signal, sys
-            lock = open(sys.argv[1], "r+")
-            fcntl.lockf(lock, fcntl.LOCK_EX)
-            print("held", flush=True)
-            signal.pause()
-            """)
-        let holder = try RunningCommand("python3", [converting.directory.path("hold.py"), lock])
-        try waitUntil("it is held") { holder.outputSoFar.contains("held") }
-        try Self.image("new").write(to: converting.layout, tag: "1")
-        let running = try converting.start(arguments([]))
-        try waitUntil("it waits") { running.errorsSoFar.contains("waiting for \(lock)") }
-        #expect(running.errorsSoFar.contains(" entries"), "\(running.errorsSoFar)")
-        #expect(try server.operations().count == 1)
-        holder.signal(SIGKILL)
-        #expect(try running.wait(seconds: 30).code == 0)
-        try check(isNew: true)
-    }
-
-    @Test("the lock behind a server that hangs is waited for up to a limit")
-    func lockLimit() throws {
-        let first = try start(heldAt: "ingest-worker")
-        let second = try converting.start(arguments([]), environment: ["DUCC_SERVER_TIMEOUT": "1"])
-        let result = try second.wait(seconds: 60)
-        #expect(
-            result.code == 1 && result.errors.contains("was held by another process for 1 s"),
-            "\(result.errors)")
-        try release()
-        #expect(try first.wait(seconds: 60).code == 0)
         try finish()
     }
 }
