@@ -1,7 +1,7 @@
-// A thread that waits for a POSIX record lock. Nothing but a signal ends such a wait (`F_SETLKW`), and the lock is the whole
-// process's: a thread that was given up may still get it, when nobody here knows of it any more, and one that then gives it
-// back gives back the lock of whoever has taken it meanwhile. So there is one thread for a descriptor, whoever waits
-// waits for that one, and what it gets while nobody does, it gives back.
+// A thread that waits for a POSIX record lock. Only a signal ends such a wait (`F_SETLKW`), and the lock belongs to the
+// whole process. A thread whose caller has timed out may therefore still get the lock. If it then unlocked the file, it
+// would release a lock that another caller has taken meanwhile. So each descriptor has at most one such thread: later
+// callers wait for the same thread, and a lock that arrives while no caller waits is released at once.
 
 import CLinux
 import Glibc
@@ -13,7 +13,7 @@ final class RecordLockWaiter: Sendable {
         case waiting(isWanted: Bool)
         /// 0: locked; else an `errno`.
         case ended(CInt)
-        /// It came when nobody wanted it.
+        /// The lock came when no caller was waiting, and was released.
         case givenBack
     }
 
