@@ -119,14 +119,7 @@ struct AttributeWriter {
     /// Gives a directory the owner that a new one has, and takes its extended attributes, but for overlayfs' marks.
     private func clear(_ descriptor: CInt) throws(SystemError) {
         if privileged, fchown(descriptor, user, group) != 0 { throw SystemError("set the owner") }
-        let size = flistxattr(descriptor, nil, 0)
-        guard size > 0 else { return }
-        var list = [CChar](repeating: 0, count: size)
-        let length = flistxattr(descriptor, &list, size)
-        guard length >= 0 else { throw SystemError("list extended attributes") }
-        for name in list[..<length].split(separator: 0) {
-            let attribute = Array(name) + [0]
-            if OverlayMarks.opaqueAttributes.contains(String(decodingCString: attribute)) { continue }
+        for attribute in try OverlayMarks.otherAttributes(of: descriptor) {
             // What the file system itself adds (security.selinux …) may not be ours to remove.
             guard
                 fremovexattr(descriptor, attribute) == 0 || errno == EPERM || errno == EACCES

@@ -110,15 +110,8 @@ package enum AttributeCopy {
     }
 
     private static func copyExtendedAttributes(from source: CInt, to target: CInt) throws(SystemError) {
-        let size = flistxattr(source, nil, 0)
-        guard size > 0 else { return }
-        var list = [CChar](repeating: 0, count: size)
-        let length = flistxattr(source, &list, size)
-        guard length >= 0 else { throw SystemError("list extended attributes") }
-        for name in list[..<length].split(separator: 0) {
-            let attribute = Array(name) + [0]
+        for attribute in try OverlayMarks.otherAttributes(of: source) {
             let text = String(decodingCString: attribute)
-            if OverlayMarks.opaqueAttributes.contains(text) { continue }
             var value = [UInt8](repeating: 0, count: 64 << 10)
             let count = fgetxattr(source, attribute, &value, value.count)
             guard count >= 0 else { throw SystemError("read extended attribute \(text)") }

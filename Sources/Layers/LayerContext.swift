@@ -30,16 +30,6 @@ package struct LayerContext: Sendable, Equatable {
     /// How many opaque directories are noted.
     package var opaqueDirectoryCount: Int { opaqueDirectories.count }
 
-    /// The same with a tree's opaque directories.
-    package func noting(opaqueDirectoriesOf tree: LayerTree) -> LayerContext {
-        var context = self
-        for node in tree.opaqueNodes { context.opaqueDirectories.insert(tree.path(of: node)) }
-        return context
-    }
-
-    /// Whether the layer has hard links that only the merged tree can have.
-    package var hasLinks: Bool { !links.isEmpty }
-
     /// As bytes: fields that each end with a NUL, since names may hold anything else. `directory`, `replacing` or `opaque`,
     /// path; or `link`, name, target.
     package func encoded() -> [UInt8] {

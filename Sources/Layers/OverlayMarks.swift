@@ -14,6 +14,19 @@ struct OverlayMarks: Sendable {
     /// with `userxattr` reads `user.`.
     static let opaqueAttributes = ["trusted.overlay.opaque", "user.overlay.opaque"]
 
+    /// The names of an open file's extended attributes but for those marks, each a C string.
+    ///
+    /// - Throws: `SystemError`.
+    static func otherAttributes(of descriptor: CInt) throws(SystemError) -> [[CChar]] {
+        let size = flistxattr(descriptor, nil, 0)
+        guard size > 0 else { return [] }
+        var list = [CChar](repeating: 0, count: size)
+        let length = flistxattr(descriptor, &list, size)
+        guard length >= 0 else { throw SystemError("list extended attributes") }
+        return list[..<length].split(separator: 0).map { Array($0) + [0] }
+            .filter { !opaqueAttributes.contains(String(decodingCString: $0)) }
+    }
+
     /// Marks a directory as hiding everything that lower layers have in it, for root's overlay mounts and for those of
     /// users: an engine without root reads the other attribute.
     ///

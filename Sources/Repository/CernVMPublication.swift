@@ -101,12 +101,12 @@ final class CernVMPublication: Publication {
         var uncovered = 0
         for (index, layer) in plan.layers.enumerated() {
             let lower = Array(trees[..<index])
-            guard let staged = image.stagedLayer(layer.descriptor.digest) else {
+            guard image.stagedLayer(layer.descriptor.digest) != nil else {
                 uncovered += try FlatTree.countShown(through: trees[index], over: lower)
                 continue
             }
             guard layer.isNew else { continue }
-            let context = staged.layer.context.noting(opaqueDirectoriesOf: trees[index])
+            let context = try trees[index].context(withOpaque: true)
             let hidden = try FlatTree.hidden(by: trees[index], over: lower)
             prepared.withLock { $0[index] = Prepared(context: context, hidden: hidden) }
         }
@@ -219,8 +219,7 @@ final class CernVMPublication: Publication {
         note: (ImageRecord) throws -> Void
     ) throws -> ImageRecord {
         let archive = try ServerArchive(content, prefix: prefix, pipe)
-        var lost = image.lost
-        lost.add(reusedLost.withLock { $0 })
+        var lost = reusedLost.withLock { $0 }
         var archived: [Digest: ArchivedLayer] = [:]
         for (index, layer) in plan.layers.enumerated() where layer.isNew {
             let digest = layer.descriptor.digest

@@ -37,9 +37,7 @@ enum FlatDirectory {
                     try tree.setAttributes(of: origin, to.raw)
                     return
                 }
-                let from = try OwnedDescriptor(
-                    opening: origin.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: source)
-                try AttributeCopy.copy(from: from.raw, to: to.raw)
+                try copyAttributes(of: origin, in: source, to: to.raw)
             }
         }
         return entries
@@ -64,12 +62,17 @@ enum FlatDirectory {
                 if tree.isOpaque(path, in: index) { try tree.markOpaque(path, at: root) }
             case .entry: try FileLink.link(origin.path, at: source, to: path, at: root)
             case .leave:
-                let from = try OwnedDescriptor(
-                    opening: origin.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: source)
                 let to = try OwnedDescriptor(opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: root)
-                try AttributeCopy.copy(from: from.raw, to: to.raw)
+                try copyAttributes(of: origin, in: source, to: to.raw)
             }
         }
+    }
+
+    private static func copyAttributes(
+        of origin: FlatTree.Origin, in layer: CInt, to directory: CInt
+    ) throws(SystemError) {
+        let from = try OwnedDescriptor(opening: origin.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: layer)
+        try AttributeCopy.copy(from: from.raw, to: directory)
     }
 
     private static func error(_ operation: String, _ path: UnsafePointer<CChar>) -> SystemError {
